@@ -1,0 +1,163 @@
+"""SE(3) on plain float64 arrays; every function broadcasts over leading dimensions.
+
+Transforms are (..., 4, 4), named `a_T_b` (maps b coordinates to a coordinates). Tangent vectors are
+(..., 6): translation part in metres, then rotation part in radians. Quaternions are (..., 4) xyzw.
+A motion p = (t, r) is what the networks regress: the translation itself and the rotation vector; it
+differs from the tangent vector log(T), whose translation part is bent by the rotation.
+Source: Sola, Deray, Atchuthan, "A micro Lie theory for state estimation in robotics", arXiv:1812.01537.
+"""
+
+import numpy as np
+
+# Columns are the camera's optical axes (x right, y down, z forward) in REP-103 body axes
+# (x forward, y left, z up).
+OPTICAL_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+
+_SMALL_ANGLE = 1e-4  # rad; below it the series is exact to float64
+
+
+def skew(v: np.ndarray) -> np.ndarray:
+    """(..., 3) -> (..., 3, 3) with skew(v) @ w = v x w."""
+    x, y, z = np.moveaxis(np.asarray(v, float), -1, 0)
+    o = np.zeros_like(x)
+    return np.stack([o, -z, y, z, o, -x, -y, x, o], axis=-1).reshape(*x.shape, 3, 3)
+
+
+def _angle_series(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """sin(t)/t, (1-cos(t))/t^2 and (t-sin(t))/t^3, finite at 0. theta (...) -> three (..., 1, 1)."""
+    theta = np.asarray(theta)[..., None, None]
+    small = theta < _SMALL_ANGLE
+    t = np.where(small, 1.0, theta)
+    a = np.where(small, 1 - theta**2 / 6, np.sin(t) / t)
+    b = np.where(small, 0.5 - theta**2 / 24, (1 - np.cos(t)) / t**2)
+    c = np.where(small, 1 / 6 - theta**2 / 120, (t - np.sin(t)) / t**3)
+    return a, b, c
+
+
+def rotation_exp(r: np.ndarray) -> np.ndarray:
+    """Rotation vector (..., 3) rad -> rotation matrix (..., 3, 3) (Rodrigues)."""
+    k = skew(r)
+    a, b, _ = _angle_series(np.linalg.norm(r, axis=-1))
+    return np.eye(3) + a * k + b * k @ k
+
+
+def rotation_log(R: np.ndarray) -> np.ndarray:
+    """Rotation matrix (..., 3, 3) -> rotation vector (..., 3) rad with norm in [0, pi].
+
+    Goes through the quaternion, which stays accurate near both 0 and pi.
+    """
+    q = quaternion_from_matrix(R)
+    v, w = q[..., :3], q[..., 3:]
+    n = np.linalg.norm(v, axis=-1, keepdims=True)
+    small = n < 1e-9
+    scale = np.where(small, 2.0, 2 * np.arctan2(n, w) / np.where(small, 1.0, n))
+    return scale * v
+
+
+def _assemble(R: np.ndarray, t: np.ndarray) -> np.ndarray:
+    T = np.zeros((*np.shape(t)[:-1], 4, 4))
+    T[..., :3, :3], T[..., :3, 3], T[..., 3, 3] = R, t, 1.0
+    return T
+
+
+def exp(xi: np.ndarray) -> np.ndarray:
+    """Tangent vector (..., 6) -> transform (..., 4, 4)."""
+    xi = np.asarray(xi, float)
+    rho, r = xi[..., :3], xi[..., 3:]
+    k = skew(r)
+    _, b, c = _angle_series(np.linalg.norm(r, axis=-1))
+    v = np.eye(3) + b * k + c * k @ k
+    return _assemble(rotation_exp(r), (v @ rho[..., None])[..., 0])
+
+
+def log(T: np.ndarray) -> np.ndarray:
+    """Transform (..., 4, 4) -> tangent vector (..., 6)."""
+    r = rotation_log(T[..., :3, :3])
+    k = skew(r)
+    _, b, c = _angle_series(np.linalg.norm(r, axis=-1))
+    v = np.eye(3) + b * k + c * k @ k
+    rho = np.linalg.solve(v, T[..., :3, 3, None])[..., 0]
+    return np.concatenate([rho, r], axis=-1)
+
+
+def inverse(T: np.ndarray) -> np.ndarray:
+    """Transform (..., 4, 4) -> its inverse, by transposition (exactly rigid)."""
+    Rt = np.swapaxes(T[..., :3, :3], -1, -2)
+    return _assemble(Rt, -(Rt @ T[..., :3, 3, None])[..., 0])
+
+
+def adjoint(T: np.ndarray) -> np.ndarray:
+    """(..., 4, 4) -> (..., 6, 6) with T exp(xi) T^-1 = exp(adjoint(T) @ xi)."""
+    R = T[..., :3, :3]
+    A = np.zeros((*T.shape[:-2], 6, 6))
+    A[..., :3, :3] = A[..., 3:, 3:] = R
+    A[..., :3, 3:] = skew(T[..., :3, 3]) @ R
+    return A
+
+
+def from_motion(p: np.ndarray) -> np.ndarray:
+    """Motion (..., 6) = (t, r), metres and rotation vector -> transform (..., 4, 4)."""
+    p = np.asarray(p, float)
+    return _assemble(rotation_exp(p[..., 3:]), p[..., :3])
+
+
+def to_motion(T: np.ndarray) -> np.ndarray:
+    """Transform (..., 4, 4) -> motion (..., 6) = (t, r)."""
+    return np.concatenate([T[..., :3, 3], rotation_log(T[..., :3, :3])], axis=-1)
+
+
+def matrix_from_quaternion(q: np.ndarray) -> np.ndarray:
+    """Quaternion (..., 4) xyzw of any non-zero norm -> rotation matrix (..., 3, 3)."""
+    q = np.asarray(q, float)
+    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    k = skew(q[..., :3])
+    return np.eye(3) + 2 * (q[..., 3, None, None] * k + k @ k)
+
+
+def quaternion_from_matrix(R: np.ndarray) -> np.ndarray:
+    """Rotation matrix (..., 3, 3) -> unit quaternion (..., 4) xyzw with w >= 0.
+
+    Four times the outer product q q^T is linear in R; its row with the largest diagonal is the
+    best-conditioned multiple of q (Shepperd 1978, without branches).
+    """
+    R = np.asarray(R, float)
+    m = {(i, j): R[..., i, j] for i in range(3) for j in range(3)}
+    trace = m[0, 0] + m[1, 1] + m[2, 2]
+    rows = [
+        [1 + 2 * m[0, 0] - trace, m[1, 0] + m[0, 1], m[2, 0] + m[0, 2], m[2, 1] - m[1, 2]],
+        [m[1, 0] + m[0, 1], 1 + 2 * m[1, 1] - trace, m[2, 1] + m[1, 2], m[0, 2] - m[2, 0]],
+        [m[2, 0] + m[0, 2], m[2, 1] + m[1, 2], 1 + 2 * m[2, 2] - trace, m[1, 0] - m[0, 1]],
+        [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], 1 + trace],
+    ]
+    outer = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    best = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)
+    q = np.take_along_axis(outer, best[..., None, None], axis=-2)[..., 0, :]
+    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    return np.where(q[..., 3:] < 0, -q, q)
+
+
+def from_position_quaternion(position: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
+    """Position (..., 3) m and quaternion (..., 4) xyzw -> transform (..., 4, 4)."""
+    return _assemble(matrix_from_quaternion(quaternion), np.asarray(position, float))
+
+
+def orthonormalise(T: np.ndarray) -> np.ndarray:
+    """The rigid transform nearest to (..., 4, 4); undoes the rounding that long chains gather."""
+    return from_position_quaternion(T[..., :3, 3], quaternion_from_matrix(T[..., :3, :3]))
+
+
+def propagate(covariance: np.ndarray, motion: np.ndarray, motion_covariance: np.ndarray) -> np.ndarray:
+    """Covariance of pose @ motion, both 6x6 in the tangent space at the right of their transform.
+
+    pose exp(a) motion exp(b) = pose motion exp(Ad(motion^-1) a) exp(b), to first order.
+    """
+    A = adjoint(inverse(motion))
+    out = A @ covariance @ A.T + motion_covariance
+    return (out + out.T) / 2
+
+
+def rotate_covariance(covariance: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """A 6x6 covariance (x, y, z, rotations about x, y, z) seen in axes turned by R (3, 3)."""
+    B = np.zeros((6, 6))
+    B[:3, :3] = B[3:, 3:] = R
+    return B @ covariance @ B.T

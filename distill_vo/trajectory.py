@@ -1,0 +1,138 @@
+"""Trajectories and their files: TUM (`stamp x y z qx qy qz qw`) and KITTI (12 numbers a line).
+
+Poses map body to world; stamps are nanoseconds, positions metres. Written numbers are the shortest
+that read back to the same float64, so a trajectory survives a TUM file to the last bit.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from distill_vo import geometry
+from distill_vo.errors import InputError
+
+KITTI_PERIOD_NS = 100_000_000  # KITTI's cameras run at 10 Hz; pose files carry no stamps
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """stamps_ns (N,) int64, positions (N, 3) m and quaternions (N, 4) xyzw, float64."""
+
+    stamps_ns: np.ndarray
+    positions: np.ndarray
+    quaternions: np.ndarray
+
+    @classmethod
+    def from_poses(cls, stamps_ns, poses) -> "Trajectory":
+        """Stamps (N,) and transforms (N, 4, 4)."""
+        poses = np.asarray(poses, float).reshape(-1, 4, 4)
+        quaternions = geometry.quaternion_from_matrix(poses[:, :3, :3])
+        return cls(np.asarray(stamps_ns, np.int64), poses[:, :3, 3], quaternions)
+
+    def __len__(self) -> int:
+        return len(self.stamps_ns)
+
+    @cached_property
+    def poses(self) -> np.ndarray:
+        """(N, 4, 4) transforms."""
+        return geometry.from_position_quaternion(self.positions, self.quaternions)
+
+    @property
+    def path_length_m(self) -> float:
+        return float(np.linalg.norm(np.diff(self.positions, axis=0), axis=1).sum())
+
+
+def write_whole(path: str | Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text)
+    os.replace(beside, path)
+
+
+def _rows(table: np.ndarray) -> list[str]:
+    return [" ".join(repr(float(v)) for v in row) for row in table]
+
+
+def _seconds(stamp_ns: int) -> str:
+    seconds, nanoseconds = divmod(int(stamp_ns), 10**9)
+    return f"{seconds}.{nanoseconds:09d}"
+
+
+def _nanoseconds(seconds: str) -> int:
+    """Decimal seconds -> nanoseconds without passing through a float (which loses digits of epochs)."""
+    whole, _, fraction = seconds.partition(".")
+    if fraction.isdigit() and whole.lstrip("+").isdigit():
+        return int(whole) * 10**9 + int(fraction[:9].ljust(9, "0"))
+    return round(float(seconds) * 1e9)
+
+
+def write_tum(path: str | Path, trajectory: Trajectory) -> None:
+    rows = _rows(np.hstack([trajectory.positions, trajectory.quaternions]))
+    lines = [f"{_seconds(s)} {row}\n" for s, row in zip(trajectory.stamps_ns, rows, strict=True)]
+    write_whole(path, "".join(lines))
+
+
+def write_kitti(path: str | Path, trajectory: Trajectory) -> None:
+    write_whole(path, "".join(f"{row}\n" for row in _rows(trajectory.poses[:, :3].reshape(-1, 12))))
+
+
+def read(path: str | Path, stamps_ns: np.ndarray | None = None) -> Trajectory:
+    """Read a trajectory; its columns tell the format: 8 TUM, 12 KITTI, 13 KITTI after a frame index.
+
+    KITTI files carry no stamps: line (or frame index) i gets stamps_ns[i] (N,), or i at 10 Hz.
+    Raises InputError for a file that is missing, of another shape, or holds no rigid finite poses.
+    """
+    path = Path(path)
+    words = _read_words(path)
+    columns = len(words[0])
+    values = _numbers(path, words)
+    if columns == 8:
+        norms = np.linalg.norm(values[:, 4:], axis=1)
+        if np.any(np.abs(norms - 1) > 0.01):
+            raise InputError(f"{path}: line {int(np.argmax(np.abs(norms - 1) > 0.01)) + 1} holds a "
+                             "quaternion that is not of unit length; write qx qy qz qw last.")
+        stamps = np.array([_nanoseconds(row[0]) for row in words], np.int64)
+        return Trajectory(stamps, values[:, 1:4], values[:, 4:])
+    frames = values[:, 0].astype(np.int64) if columns == 13 else np.arange(len(values))
+    if stamps_ns is not None and frames.max() >= len(stamps_ns):
+        raise InputError(f"{path}: holds frame {frames.max()}, but there are only {len(stamps_ns)} "
+                         "time stamps; give the times that belong to these poses.")
+    stamps = frames * KITTI_PERIOD_NS if stamps_ns is None else np.asarray(stamps_ns)[frames]
+    poses = np.tile(np.eye(4), (len(values), 1, 1))
+    poses[:, :3] = values[:, -12:].reshape(-1, 3, 4)
+    error = np.abs(poses[:, :3, :3] @ poses[:, :3, :3].swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
+    if np.any(error > 0.01) or np.any(np.linalg.det(poses[:, :3, :3]) < 0):
+        raise InputError(f"{path}: line {int(np.argmax(error)) + 1} is not a rigid transform; KITTI "
+                         "lines are the 3x4 matrix [R t], row by row.")
+    return Trajectory.from_poses(stamps, poses)
+
+
+def _read_words(path: Path) -> list[list[str]]:
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a trajectory ({error}); give a TUM or KITTI "
+                         "text file.") from error
+    words = [w for line in lines if (w := line.split("#")[0].replace(",", " ").split())]
+    widths = {len(w) for w in words}
+    if widths not in ({8}, {12}, {13}):
+        found = ", ".join(map(str, sorted(widths)[:5])) or "no"
+        raise InputError(f"{path}: has lines of {found} columns; a trajectory has 8 (TUM), 12 (KITTI) "
+                         "or 13 (KITTI after a frame index) in every line.")
+    return words
+
+
+def _numbers(path: Path, words: list[list[str]]) -> np.ndarray:
+    try:
+        values = np.array(words, dtype=np.float64)
+    except ValueError as error:
+        raise InputError(f"{path}: holds something that is not a number ({error}).") from error
+    if not np.isfinite(values).all():
+        line = int(np.argmax(~np.isfinite(values).all(axis=1))) + 1
+        raise InputError(f"{path}: line {line} holds a value that is not finite; remove that pose.")
+    return values
