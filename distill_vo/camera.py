@@ -1,0 +1,174 @@
+"""Any calibrated camera in, the one pinhole the networks were trained on out.
+
+Pixel coordinates follow OpenCV: x right, y down, the centre of the first pixel at (0, 0). Focal
+lengths and principal points are in pixels, heights in metres above the road.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+from distill_vo.errors import InputError
+
+# distortion model -> allowed numbers of coefficients (sensor_msgs/distortion_models)
+DISTORTION_MODELS = {
+    "plumb_bob": (0, 4, 5),
+    "rational_polynomial": (0, 8, 12, 14),
+    "equidistant": (0, 4),
+}
+LARGEST_SIDE = 16384  # pixels; beyond it a calibration is a mistake or an attack
+DEFAULT_HEIGHT_M = 1.65  # KITTI's; the networks' scale is learned at this height
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A calibrated camera. Raises InputError for values no camera can have."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: tuple[float, ...] = ()
+    model: str = "plumb_bob"
+    mount_height_m: float = DEFAULT_HEIGHT_M  # above the road: what metric scale hangs on
+
+    def __post_init__(self):
+        if not (0 < self.width <= LARGEST_SIDE and 0 < self.height <= LARGEST_SIDE):
+            raise InputError(f"camera calibration: image size {self.width}x{self.height} is not "
+                             f"between 1 and {LARGEST_SIDE} pixels a side; correct width and height.")
+        values = (self.fx, self.fy, self.cx, self.cy, self.mount_height_m, *self.distortion)
+        if not np.isfinite(values).all() or not (self.fx > 0 and self.fy > 0):
+            raise InputError(f"camera calibration: focal lengths {self.fx}, {self.fy} must be positive "
+                             "and every number finite; is the camera calibrated?")
+        if self.mount_height_m <= 0:
+            raise InputError(f"camera calibration: camera height {self.mount_height_m} m must be "
+                             "positive; it is measured upwards from the road.")
+        counts = DISTORTION_MODELS.get(self.model)
+        if counts is None or len(self.distortion) not in counts:
+            allowed = "; ".join(f"{m} with {c} coefficients" for m, c in DISTORTION_MODELS.items())
+            raise InputError(f"camera calibration: distortion model '{self.model}' with "
+                             f"{len(self.distortion)} coefficients is not known; use {allowed}.")
+
+    @property
+    def K(self) -> np.ndarray:
+        """(3, 3) camera matrix."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
+
+    @classmethod
+    def from_camera_info(cls, info, mount_height_m: float = DEFAULT_HEIGHT_M) -> "Camera":
+        """From a sensor_msgs/CameraInfo of any ROS library; its binning and region are applied."""
+        K = np.asarray(_field(info, "k", "K"), float).reshape(3, 3)
+        distortion = tuple(float(v) for v in _field(info, "d", "D"))
+        camera = cls(int(info.width), int(info.height), K[0, 0], K[1, 1], K[0, 2], K[1, 2],
+                     distortion if any(distortion) else (),
+                     (info.distortion_model if any(distortion) else "") or "plumb_bob",
+                     mount_height_m)
+        roi = info.roi
+        if roi.width and roi.height:
+            camera = replace(camera, width=int(roi.width), height=int(roi.height),
+                             cx=camera.cx - roi.x_offset, cy=camera.cy - roi.y_offset)
+        return camera.binned(max(1, info.binning_x), max(1, info.binning_y))
+
+    @classmethod
+    def from_projection(cls, P: np.ndarray, width: int, height: int,
+                        mount_height_m: float = DEFAULT_HEIGHT_M) -> "Camera":
+        """From a rectified projection matrix (3, 4), as KITTI's calib.txt gives it."""
+        return cls(width, height, P[0, 0], P[1, 1], P[0, 2], P[1, 2],
+                   mount_height_m=mount_height_m)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, mount_height_m: float | None = None) -> "Camera":
+        """From the YAML file ROS camera calibration writes; `camera_height` (m) may be added to it."""
+        try:
+            content = yaml.safe_load(Path(path).read_text())
+            K = np.array(content["camera_matrix"]["data"], float).reshape(3, 3)
+            distortion = content.get("distortion_coefficients", {}).get("data", [])
+            height_m = mount_height_m or float(content.get("camera_height", DEFAULT_HEIGHT_M))
+            return cls(int(content["image_width"]), int(content["image_height"]),
+                       K[0, 0], K[1, 1], K[0, 2], K[1, 2], tuple(float(v) for v in distortion),
+                       str(content.get("distortion_model", "plumb_bob")), height_m)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        except OSError as error:
+            raise InputError(f"{path}: calibration cannot be read ({error.strerror}); give a ROS "
+                             "camera_info YAML file.") from error
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError,
+                RecursionError) as error:
+            raise InputError(f"{path}: is not a ROS camera_info YAML file ({type(error).__name__}: "
+                             f"{' '.join(str(error).split())}); it needs image_width, image_height "
+                             "and camera_matrix.data.") from error
+
+    def binned(self, x: int, y: int) -> "Camera":
+        """The camera whose pixels are x by y of this one's."""
+        return replace(self, width=self.width // x, height=self.height // y,
+                       fx=self.fx / x, cx=(self.cx + 0.5) / x - 0.5,
+                       fy=self.fy / y, cy=(self.cy + 0.5) / y - 0.5)
+
+
+# The pinhole all networks see: KITTI's field of view at 640x192 with square pixels, a little narrower
+# than KITTI's images so that every one of its calibrations covers it.
+CANONICAL = Camera(640, 192, 380.0, 380.0, 319.5, 91.0)
+
+
+class CanonicalView:
+    """The remap that undistorts, crops and resizes one camera's images to CANONICAL, in grey.
+
+    Camera and canonical view share centre and optical axes: no motion changes by it.
+    """
+
+    def __init__(self, camera: Camera):
+        self.camera = camera
+        # Bilinear sampling skips pixels when it shrinks by more than two: average whole blocks first.
+        self._bin = max(1, round(camera.fx / CANONICAL.fx / 1.5))
+        xy = project(camera.binned(self._bin, self._bin), _canonical_rays())
+        self._map = cv2.convertMaps(xy.astype(np.float32), None, cv2.CV_16SC2)
+        inside = (xy >= -0.5) & (xy <= (camera.width / self._bin - 0.5,
+                                        camera.height / self._bin - 0.5))
+        self.coverage = float(inside.all(axis=-1).mean())
+        """Share of the canonical field of view (0..1) that this camera sees."""
+        if self.coverage < 0.25:
+            raise InputError(f"camera calibration: only {self.coverage:.0%} of the view the student was "
+                             "trained on is seen by this camera; check width, height and camera matrix.")
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Image (H, W) grey or (H, W, 3) BGR, uint8, of the camera's size -> (192, 640) grey uint8.
+
+        Raises InputError where the image is not of the calibrated size.
+        """
+        if image.shape[:2] != (self.camera.height, self.camera.width):
+            raise InputError(f"image: is {image.shape[1]}x{image.shape[0]} but its calibration says "
+                             f"{self.camera.width}x{self.camera.height}; calibrate at the size in use.")
+        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        if self._bin > 1:
+            size = (self.camera.width // self._bin, self.camera.height // self._bin)
+            whole = grey[: size[1] * self._bin, : size[0] * self._bin]
+            grey = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
+        return cv2.remap(grey, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _canonical_rays() -> np.ndarray:
+    """(192, 640, 3) directions of the canonical pixels, z = 1."""
+    x, y = np.meshgrid(np.arange(CANONICAL.width), np.arange(CANONICAL.height))
+    pixels = np.stack([x, y, np.ones_like(x)], axis=-1)
+    return pixels @ np.linalg.inv(CANONICAL.K).T
+
+
+def project(camera: Camera, points: np.ndarray) -> np.ndarray:
+    """Points (..., 3) in optical axes with z > 0 -> pixels (..., 2) of the distorted camera."""
+    flat = np.ascontiguousarray(points, float).reshape(-1, 1, 3)
+    distortion = np.array(camera.distortion) if camera.distortion else None
+    zero = np.zeros(3)
+    if camera.model == "equidistant" and camera.distortion:
+        pixels, _ = cv2.fisheye.projectPoints(flat, zero, zero, camera.K, distortion)
+    else:
+        pixels, _ = cv2.projectPoints(flat, zero, zero, camera.K, distortion)
+    return pixels.reshape(*points.shape[:-1], 2)
+
+
+def _field(info, *names):
+    return next(getattr(info, name) for name in names if hasattr(info, name))
