@@ -65,9 +65,7 @@ class Camera:
         K = np.asarray(_field(info, "k", "K"), float).reshape(3, 3)
         distortion = tuple(float(v) for v in _field(info, "d", "D"))
         camera = cls(int(info.width), int(info.height), K[0, 0], K[1, 1], K[0, 2], K[1, 2],
-                     distortion if any(distortion) else (),
-                     (info.distortion_model if any(distortion) else "") or "plumb_bob",
-                     mount_height_m)
+                     distortion, info.distortion_model or "plumb_bob", mount_height_m)
         roi = info.roi
         if roi.width and roi.height:
             camera = replace(camera, width=int(roi.width), height=int(roi.height),
@@ -161,9 +159,9 @@ def _canonical_rays() -> np.ndarray:
 def project(camera: Camera, points: np.ndarray) -> np.ndarray:
     """Points (..., 3) in optical axes with z > 0 -> pixels (..., 2) of the distorted camera."""
     flat = np.ascontiguousarray(points, float).reshape(-1, 1, 3)
-    distortion = np.array(camera.distortion) if camera.distortion else None
+    distortion = np.array(camera.distortion or (0.0,) * 4)
     zero = np.zeros(3)
-    if camera.model == "equidistant" and camera.distortion:
+    if camera.model == "equidistant":
         pixels, _ = cv2.fisheye.projectPoints(flat, zero, zero, camera.K, distortion)
     else:
         pixels, _ = cv2.projectPoints(flat, zero, zero, camera.K, distortion)

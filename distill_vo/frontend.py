@@ -1,0 +1,45 @@
+"""What the networks see of two consecutive canonical frames.
+
+Frames are (192, 640) grey uint8; what comes out is float32 (channels, rows, columns) without batch.
+"""
+
+import cv2
+import numpy as np
+
+from distill_vo.camera import CANONICAL
+
+CELL = 16  # pixels a side; the flow of one cell is averaged
+
+
+class DenseFlow:
+    """Optical flow from frame k-1 to frame k, averaged over cells of 16x16 pixels.
+
+    Flow keeps what rendered and real streets share (geometry) and drops what they do not (looks),
+    which is why a network trained on rendered streets works on real ones.
+    Source: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS).
+    """
+
+    shape = (2, CANONICAL.height // CELL, CANONICAL.width // CELL)
+
+    def __init__(self):
+        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        # DIS cuts the image into one stripe a thread and its result depends on the cuts.
+        cv2.setNumThreads(1)
+
+    def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Two (192, 640) grey frames -> (2, 12, 40) float32: u right and v down, canonical pixels."""
+        flow = self._dis.calc(previous, current, None)
+        columns, rows = self.shape[2], self.shape[1]
+        cells = cv2.resize(flow, (columns, rows), interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(cells.transpose(2, 0, 1))
+
+
+def mirrored(grid: np.ndarray) -> np.ndarray:
+    """The flow grid (..., 2, rows, columns) seen in a mirror: columns flipped, u negated."""
+    flipped = grid[..., ::-1].copy()
+    flipped[..., 0, :, :] *= -1
+    return flipped
+
+
+# A motion (tx, ty, tz, rx, ry, rz) seen in the same mirror: what points or turns sideways changes sign.
+MIRROR_SIGNS = np.array([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0])

@@ -1,0 +1,147 @@
+"""A student as a file: weights, settings, training camera and covariance calibration, in safetensors.
+
+No pickle is involved. The header carries the settings as JSON and a digest of everything; a file that
+was damaged or changed is refused before any of it is used.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from distill_vo import settings as typed
+from distill_vo.camera import CANONICAL, Camera
+from distill_vo.errors import InputError
+from distill_vo.frontend import MIRROR_SIGNS, DenseFlow, mirrored
+from distill_vo.networks import MOTION, NetworkSettings, PoseRegressor
+
+MODELS = Path(__file__).parent / "models"
+DEFAULT = "flow-s"
+DEVICES = ("auto", "cpu", "cuda")
+LARGEST_BYTES = 500_000_000  # a student is a few MB; beyond this the file is something else
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """What a student's file says of itself besides its weights."""
+
+    network: NetworkSettings
+    sigma_scale: tuple[float, ...] = (1.0,) * MOTION  # measured / predicted standard deviation
+    camera: Camera = CANONICAL  # the view it was trained on
+
+
+class Student:
+    """A loaded student. Call it with what the front end makes of two frames."""
+
+    def __init__(self, network: PoseRegressor, settings: StudentSettings, name: str, digest: str = "",
+                 device: str = "cpu"):
+        self.name, self.digest, self.device, self.settings = name, digest, device, settings
+        self.front_end = DenseFlow()
+        self._network = network.to(device).eval()
+        self._sigma_scale = np.array(settings.sigma_scale) * settings.network.motion_scale
+        if device == "cpu":
+            # For a network this small one core is the fastest, and gives the same bits everywhere.
+            torch.set_num_threads(1)
+
+    @torch.inference_mode()
+    def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Front-end output -> motion (6,) and its standard deviation sigma (6,), metres and radians.
+
+        Camera optical axes, k-1 -> k, at the training camera's height. The prediction is averaged
+        with the mirrored one of the mirrored input, which takes out any bias to one side.
+        """
+        batch = torch.from_numpy(np.stack([x, mirrored(x)])).to(self.device)
+        out = self._network(batch)
+        motion = out.motion.double().cpu().numpy()
+        sigma = np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0) * self._sigma_scale
+        return (motion[0] + MIRROR_SIGNS * motion[1]) / 2, sigma
+
+    @classmethod
+    def load(cls, name_or_path: str | Path = DEFAULT, device: str = "auto") -> "Student":
+        """Load a shipped student by name, or any by its path. Raises InputError."""
+        path = _find(name_or_path)
+        device = _pick_device(device)
+        weights, header = _read(path)
+        if header.get("digest") != _digest(weights, header.get("settings", "")):
+            raise InputError(f"{path}: weights and settings do not match their digest; the file was "
+                             "damaged or changed, get it anew.")
+        settings = typed.from_mapping(StudentSettings, json.loads(header["settings"]), str(path))
+        _check(settings, path)
+        network = PoseRegressor(settings.network)
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InputError(f"{path}: weights do not fit the settings beside them; export the student "
+                             "anew.") from error
+        return cls(network, settings, path.stem, header["digest"], device)
+
+
+def save(path: str | Path, network: PoseRegressor, settings: StudentSettings) -> str:
+    """Write a student's file whole, and return its digest (hex SHA-256)."""
+    path = Path(path)
+    weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    text = json.dumps(asdict(settings), sort_keys=True)
+    digest = _digest(weights, text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(weights, beside, {"settings": text, "digest": digest})
+    os.replace(beside, path)
+    return digest
+
+
+def student_names() -> list[str]:
+    """Names of the students that come with the package."""
+    return sorted(p.stem for p in MODELS.glob("*.safetensors"))
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if str(name_or_path) in student_names():
+        path = MODELS / f"{name_or_path}.safetensors"
+    if not path.is_file():
+        raise InputError(f"model '{name_or_path}': there is no such file, and the students that come "
+                         f"with the package are {', '.join(student_names())}.")
+    if path.stat().st_size > LARGEST_BYTES:
+        raise InputError(f"{path}: is larger than {LARGEST_BYTES // 10**6} MB, so it is not a student.")
+    return path
+
+
+def _pick_device(device: str) -> str:
+    if device not in DEVICES:
+        raise InputError(f"device '{device}': is not one of {', '.join(DEVICES)}.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device 'cuda': this PyTorch sees no GPU; use 'cpu', or 'auto' to take a GPU "
+                         "where there is one.")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: is not a readable safetensors file ({error}); get it anew.") from error
+
+
+def _digest(weights: dict[str, torch.Tensor], settings: str) -> str:
+    sha = hashlib.sha256(settings.encode())
+    for name in sorted(weights):
+        tensor = weights[name]
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        sha.update(tensor.contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _check(settings: StudentSettings, path: Path) -> None:
+    """Refuse what this version cannot run, before anything of that size is allocated."""
+    if settings.network.input_shape != DenseFlow.shape or settings.camera != CANONICAL:
+        raise InputError(f"{path}: was trained on input {settings.network.input_shape} of another view; "
+                         f"this version feeds {DenseFlow.shape}.")
