@@ -1,7 +1,7 @@
 """Figures of a trajectory against the truth: KITTI's t_err and r_err, ATE and RPE.
 
-In come two trajectories of the same body (metres, unit quaternions, stamps in ns), out come Figures.
-t_err and r_err follow the KITTI odometry devkit (Geiger, Lenz, Urtasun, CVPR 2012;
+In come two trajectories of the same body (metres, unit quaternions, stamps in ns), out come
+Figures. t_err and r_err follow the KITTI odometry devkit (Geiger, Lenz, Urtasun, CVPR 2012;
 evaluate_odometry.cpp); alignment, ATE and RPE are evo's, with the conventions of kitti-odom-eval
 (Zhan et al., ICRA 2020), so that figures compare with published tables.
 """
@@ -41,17 +41,19 @@ class Figures:
 def evaluate(estimate: Trajectory, truth: Trajectory, alignment: str = "none") -> Figures:
     """Compare two trajectories of the same body, each in its own world.
 
-    Their first common poses are laid on each other; `se3`, `sim3` and `scale` then fit the estimate's
-    positions to the truth's (least squares; Umeyama, PAMI 1991). Raises InputError for an unknown
-    alignment and for trajectories that have no moment in common.
+    Their first common poses are laid on each other; `se3`, `sim3` and `scale` then fit the
+    estimate's positions to the truth's (least squares; Umeyama, PAMI 1991). Raises InputError for
+    an unknown alignment and for trajectories that have no moment in common.
     """
     if alignment not in ALIGNMENTS:
-        raise InputError(f"alignment: '{alignment}' is not known; use one of {', '.join(ALIGNMENTS)}.")
+        raise InputError(f"alignment: '{alignment}' is not known; use one of "
+                         f"{', '.join(ALIGNMENTS)}.")
     estimate, truth = _in_order(estimate), _in_order(truth)
     mine, its = associate(estimate.stamps_ns, truth.stamps_ns)
     if len(mine) == 0:
-        raise InputError("trajectories: the estimate and the truth have no time stamp in common within "
-                         f"{TOLERANCE_NS / 1e6:.0f} ms; give the truth of the same recording.")
+        raise InputError("trajectories: the estimate and the truth have no time stamp in common "
+                         f"within {TOLERANCE_NS / 1e6:.0f} ms; give the truth of the same "
+                         "recording.")
     poses = geometry.inverse(estimate.poses[mine[0]]) @ estimate.poses[mine]
     reference = geometry.inverse(truth.poses[its[0]]) @ truth.poses
     figures = {"frames": len(mine), "path_length_m": estimate.path_length_m, "alignment": alignment,
@@ -60,7 +62,8 @@ def evaluate(estimate: Trajectory, truth: Trajectory, alignment: str = "none") -
     if aligned is None:
         log.warning("path too short or too straight to be aligned by %s: no figures", alignment)
         return Figures(**figures)
-    return Figures(**figures, **_kitti(aligned, reference, its), **_ate_rpe(aligned, reference[its]))
+    return Figures(**figures, **_kitti(aligned, reference, its),
+                   **_ate_rpe(aligned, reference[its]))
 
 
 def associate(stamps_ns: np.ndarray, truth_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +80,7 @@ def associate(stamps_ns: np.ndarray, truth_ns: np.ndarray) -> tuple[np.ndarray, 
 
 
 def align(poses: np.ndarray, reference: np.ndarray, alignment: str) -> np.ndarray | None:
-    """Poses (N, 4, 4) moved and scaled onto the reference (N, 4, 4); None if that is not determined."""
+    """Poses (N, 4, 4) fitted to the reference (N, 4, 4); None where the fit is not determined."""
     positions, targets = poses[:, :3, 3], reference[:, :3, 3]
     aligned = poses.copy()
     if alignment == "scale":  # about the common first pose, as papers on monocular odometry do
@@ -99,8 +102,8 @@ def align(poses: np.ndarray, reference: np.ndarray, alignment: str) -> np.ndarra
 def segment_errors(poses: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Errors over all KITTI segments: translation (m per m) and rotation (rad per m), each (S,).
 
-    poses and truth are (N, 4, 4) of the same frames; frames without an estimate are NaN and segments
-    that begin or end there are left out.
+    poses and truth are (N, 4, 4) of the same frames; frames without an estimate are NaN and
+    segments that begin or end there are left out.
     """
     along = _distances(truth)
     starts, lengths = (a.ravel() for a in np.meshgrid(np.arange(0, len(truth), STEP), LENGTHS_M))
@@ -116,8 +119,9 @@ def segment_errors(poses: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _kitti(poses: np.ndarray, truth: np.ndarray, its: np.ndarray) -> dict:
-    # Frames are the truth's, as in the devkit, so that skipped frames do not shift the segments' starts;
-    # but a truth sampled faster than the camera (a GPS/INS) has many poses that are no frames at all.
+    # Frames are the truth's, as in the devkit, so that skipped frames do not shift the segments'
+    # starts; but a truth sampled faster than the camera (a GPS/INS) has many poses that are no
+    # frames at all.
     dense = len(its) > 1 and np.median(np.diff(its)) > 1
     frames = its if dense else np.arange(len(truth))
     estimated = np.full((len(frames), 4, 4), np.nan)

@@ -1,0 +1,223 @@
+"""A rosbag2 bag (mcap or sqlite3): camera images, calibration, the camera's mounting and the truth.
+
+Read with the rosbags library, so no ROS installation is needed. The mounting is the chain of
+/tf_static from base_link to the image's frame; the truth an Odometry or pose topic with 'truth' in
+its name.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from distill_vo import geometry
+from distill_vo.camera import DEFAULT_HEIGHT_M, Camera
+from distill_vo.errors import InputError
+from distill_vo.sources.decode import decode
+from distill_vo.sources.source import Frame, Source, level_mounting, readable
+from distill_vo.trajectory import Trajectory
+
+BASE = "base_link"
+IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+INFO = "sensor_msgs/msg/CameraInfo"
+POSES = ("nav_msgs/msg/Odometry", "geometry_msgs/msg/PoseStamped",
+         "geometry_msgs/msg/PoseWithCovarianceStamped")
+SUFFIXES = (".mcap", ".db3")
+
+log = logging.getLogger(__name__)
+
+
+def is_bag(path: Path) -> bool:
+    if path.is_dir():
+        return any(f.name == "metadata.yaml" or f.suffix in SUFFIXES for f in path.iterdir())
+    return path.suffix in SUFFIXES
+
+
+@contextmanager
+def open_bag(path: Path):
+    """The bag as a rosbags AnyReader. Raises InputError where it cannot be opened."""
+    try:
+        from rosbags.highlevel import AnyReader
+        from rosbags.typesys import Stores, get_typestore
+    except ImportError as error:
+        raise InputError("rosbags: reading and writing bags needs this library; "
+                         "pip install rosbags.") from error
+    file = path
+    if path.is_dir() and not (path / "metadata.yaml").exists():  # the recorder was killed
+        file = next(f for f in sorted(path.iterdir()) if f.suffix in SUFFIXES)
+    try:
+        reader = AnyReader([file], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        reader.open()
+    except Exception as error:  # its parsers let many kinds of errors out of a damaged file
+        raise _broken(path, error) from error
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def messages(reader, path: Path, topics: set[str]) -> Iterator[tuple[str, int, object]]:
+    """(topic, bag time ns, message) of the topics. Raises InputError where the bag breaks off."""
+    connections = [c for c in reader.connections if c.topic in topics]
+    raw = reader.messages(connections) if connections else iter(())
+    while True:
+        try:
+            connection, time_ns, data = next(raw)
+            message = reader.deserialize(data, connection.msgtype)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise _broken(path, error) from error
+        yield connection.topic, time_ns, message
+
+
+def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str | None = None,
+                    calibration: Path | None = None, mount_height_m: float | None = None) -> Source:
+    """Open a bag. Raises InputError."""
+    with open_bag(path) as reader:
+        types = {c.topic: c.msgtype for c in reader.connections}
+        image_topic = pick_image_topic(path, types, image_topic)
+        info_topic = None if calibration else pick_info_topic(path, types, image_topic)
+        truth_topic = pick_truth_topic(path, types, truth_topic)
+        length = sum(c.msgcount for c in reader.connections if c.topic == image_topic)
+        first = next(messages(reader, path, {image_topic}), None)
+        if first is None:
+            raise InputError(f"{path}: topic {image_topic} has no images; record it again.")
+        frame_id = first[2].header.frame_id
+        info, transforms, truth = _read_small(reader, path, info_topic, truth_topic)
+    if calibration:
+        camera = Camera.from_yaml(calibration, mount_height_m)
+    elif info is None:
+        raise InputError(f"{path}: topic {info_topic} has no message; record it with the images, "
+                         "or give --calibration FILE.")
+    else:
+        camera = Camera.from_camera_info(info, mount_height_m or DEFAULT_HEIGHT_M)
+    base_T_camera = find_transform(transforms, BASE, frame_id)
+    if base_T_camera is None:
+        log.warning("%s: /tf_static does not connect '%s' with %s; a level camera looking forward, "
+                    "%.2f m above the base, is taken", path, frame_id, BASE, camera.mount_height_m)
+        base_T_camera = level_mounting(camera.mount_height_m)
+    return Source(path.resolve().stem, camera, base_T_camera, length,
+                  partial(_frames, path, image_topic, camera), _truth_of_base(truth, transforms))
+
+
+def pick_image_topic(path: Path, types: dict[str, str], wanted: str | None) -> str:
+    """The image topic asked for, or the only one. types: topic -> message type."""
+    found = sorted(t for t, kind in types.items() if kind in IMAGES)
+    if wanted in found:
+        return wanted
+    if not found:
+        raise InputError(f"{path}: has no topic of images (Image or CompressedImage); record the "
+                         "camera.")
+    if wanted:
+        raise InputError(f"{path}: has no image topic {wanted}; it has {', '.join(found)}.")
+    if len(found) > 1:
+        raise InputError(f"{path}: has several image topics ({', '.join(found)}); name the one to use "
+                         "with --image-topic.")
+    return found[0]
+
+
+def pick_info_topic(path: Path, types: dict[str, str], image_topic: str) -> str:
+    """The CameraInfo topic that shares most of its namespace with the image topic."""
+    def shared(topic: str) -> int:
+        pairs = zip(topic.split("/")[:-1], image_topic.split("/"), strict=False)
+        return next((i for i, (a, b) in enumerate(pairs) if a != b), topic.count("/"))
+
+    found = sorted((t for t, kind in types.items() if kind == INFO), key=shared, reverse=True)
+    if not found or len(found) > 1 and shared(found[0]) == shared(found[1]):
+        which = f"several ({', '.join(found)})" if found else "none"
+        raise InputError(f"{path}: needs one CameraInfo topic for {image_topic} and has {which}; "
+                         "give --calibration FILE, a ROS camera_info YAML file.")
+    return found[0]
+
+
+def pick_truth_topic(path: Path, types: dict[str, str], wanted: str | None) -> str | None:
+    """The truth's topic asked for, or the first whose name says so, or None."""
+    found = sorted(t for t, kind in types.items() if kind in POSES)
+    if wanted and wanted not in found:
+        raise InputError(f"{path}: has no pose topic {wanted} (nor is there such a trajectory "
+                         f"file); it has {', '.join(found) or 'none'}.")
+    named = [t for t in found if "truth" in t.lower()]
+    if not wanted and len(named) > 1:
+        log.warning("%s: takes %s for the truth, of %s", path, named[0], ", ".join(named))
+    return wanted or next(iter(named), None)
+
+
+def find_transform(transforms: dict[str, tuple[str, np.ndarray]], base: str,
+                   frame: str) -> np.ndarray | None:
+    """base_T_frame (4, 4) along transforms (child -> parent, parent_T_child), None if apart."""
+    def ancestors(name: str) -> dict[str, np.ndarray]:
+        """Ancestor -> ancestor_T_name, the name itself first."""
+        chain, T = {name: np.eye(4)}, np.eye(4)
+        while name in transforms:
+            name, parent_T_child = transforms[name]
+            if name in chain:  # a ring
+                break
+            T = parent_T_child @ T
+            chain[name] = T
+        return chain
+
+    from_base, from_frame = ancestors(base), ancestors(frame)
+    common = next((a for a in from_frame if a in from_base), None)
+    return None if common is None else geometry.inverse(from_base[common]) @ from_frame[common]
+
+
+def _read_small(reader, path: Path, info_topic: str | None, truth_topic: str | None):
+    """First CameraInfo or None, static transforms, and the truth's messages, in one pass."""
+    info, transforms, truth = None, {}, []
+    for topic, _, message in messages(reader, path, {info_topic, truth_topic, "/tf_static"}):
+        if topic == truth_topic:
+            truth.append(message)
+        elif topic == info_topic:
+            info = info or message
+        else:
+            for stamped in message.transforms:
+                parent_T_child = _transform(stamped.transform.translation,
+                                            stamped.transform.rotation)
+                transforms[stamped.child_frame_id.lstrip("/")] = (
+                    stamped.header.frame_id.lstrip("/"), parent_T_child)
+    return info, transforms, truth
+
+
+def _truth_of_base(truth: list, transforms: dict) -> Trajectory | None:
+    if not truth:
+        return None
+    poses = []
+    for message in truth:
+        pose = message.pose.pose if hasattr(message.pose, "pose") else message.pose
+        poses.append(_transform(pose.position, pose.orientation))
+    base_T_child = find_transform(transforms, BASE, getattr(truth[0], "child_frame_id", BASE))
+    if base_T_child is not None:  # the truth may be of a GPS/INS somewhere on the robot
+        poses = np.array(poses) @ geometry.inverse(base_T_child)
+    return Trajectory.from_poses([stamp_ns(m.header) for m in truth], poses)
+
+
+def _frames(path: Path, topic: str, camera: Camera) -> Iterator[Frame]:
+    with open_bag(path) as reader:
+        for _, time_ns, message in messages(reader, path, {topic}):
+            where = f"{topic} at {time_ns / 1e9:.3f} s"
+            image = readable(partial(decode, message), camera, where)
+            yield Frame(stamp_ns(message.header), image)
+
+
+def stamp_ns(header) -> int:
+    return header.stamp.sec * 10**9 + header.stamp.nanosec
+
+
+def _transform(position, orientation) -> np.ndarray:
+    q = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
+    t = np.array([position.x, position.y, position.z])
+    norm = np.linalg.norm(q)
+    if not (np.isfinite(t).all() and 0.5 < norm < 2):
+        raise InputError(f"bag: holds a transform or pose that is none (translation {t}, "
+                         f"quaternion {q}); record it again.")
+    return geometry.from_position_quaternion(t, q)
+
+
+def _broken(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return InputError(f"{path}: is not a whole rosbag2 bag ({reason.rstrip('.')}); record it "
+                      "again, or try ros2 bag reindex (sqlite3) or mcap recover (mcap).")
