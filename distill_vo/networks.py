@@ -34,7 +34,7 @@ class Regression(NamedTuple):
     """What the network says of each pair of frames; leading dimensions are those of the input."""
 
     motion: Tensor  # (..., 6) metres and radians
-    log_sigma: Tensor  # (..., 6) log of the standard deviation of motion / motion_scale
+    log_sigma: Tensor  # (..., 6) log of the motion's standard deviation, metres and radians
     hint: Tensor  # (..., width) output of the hint layer
     state: tuple[Tensor, Tensor] | None  # the LSTM's, to be handed to the next call
 
@@ -78,7 +78,8 @@ class PoseRegressor(nn.Module):
             if number == self.settings.hint_layer:
                 hint = x
         # Sigma reads the features but does not shape them: it says what error to expect.
-        return Regression(self.motion(x) * self.motion_scale, self.log_sigma(x.detach()), hint, state)
+        log_sigma = self.log_sigma(x.detach()) + self.motion_scale.log()
+        return Regression(self.motion(x) * self.motion_scale, log_sigma, hint, state)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -44,7 +44,7 @@ class Student:
         self.name, self.digest, self.device, self.settings = name, digest, device, settings
         self.front_end = DenseFlow()
         self._network = network.to(device).eval()
-        self._sigma_scale = np.array(settings.sigma_scale) * settings.network.motion_scale
+        self._sigma_scale = np.array(settings.sigma_scale)
         if device == "cpu":
             # For a network this small one core is the fastest, and gives the same bits everywhere.
             torch.set_num_threads(1)

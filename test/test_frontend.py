@@ -1,0 +1,63 @@
+"""The flow grid measures what moved, in canonical pixels."""
+
+import cv2
+import numpy as np
+import pytest
+
+from distill_vo import geometry
+from distill_vo.camera import CANONICAL
+from distill_vo.frontend import CELL, MIRROR_SIGNS, DenseFlow, mirrored
+
+
+def texture(seed=0) -> np.ndarray:
+    """A (192, 640) image with detail of every size."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros((192, 640), np.float32)
+    for size in (4, 8, 16, 32, 64):
+        noise = rng.normal(size=(192 // size + 2, 640 // size + 2)).astype(np.float32)
+        image += size**0.5 * cv2.resize(noise, (640, 192), interpolation=cv2.INTER_CUBIC)
+    return cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def rotated(image: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """What a camera sees after turning by the rotation vector r (rad, optical axes)."""
+    K = CANONICAL.K
+    homography = K @ geometry.rotation_exp(-np.asarray(r)) @ np.linalg.inv(K)
+    return cv2.warpPerspective(image, homography, (640, 192), flags=cv2.INTER_CUBIC,
+                               borderMode=cv2.BORDER_REFLECT)
+
+
+def rotation_flow(r: np.ndarray) -> np.ndarray:
+    """(2, 12, 40) flow that the rotation r (rad) gives at the cells' centres, whatever the depth."""
+    x, y = np.meshgrid((np.arange(40) + 0.5) * CELL - 0.5, (np.arange(12) + 0.5) * CELL - 0.5)
+    pixels = np.stack([x, y, np.ones_like(x)])
+    moved = np.einsum("ij,jrc->irc", CANONICAL.K @ geometry.rotation_exp(-np.asarray(r))
+                      @ np.linalg.inv(CANONICAL.K), pixels)
+    return (moved[:2] / moved[2]) - pixels[:2]
+
+
+@pytest.mark.parametrize("r", [(0, 0.02, 0), (0.01, 0, 0), (0, 0, 0.02), (0.004, -0.03, 0.01)])
+def test_flow_of_a_turning_camera_is_that_of_its_rotation(r):
+    image = texture()
+    flow = DenseFlow()(image, rotated(image, r))
+    inside = (slice(None), slice(1, -1), slice(3, -3))  # beyond, the image has no partner
+    assert np.abs(flow[inside] - rotation_flow(r)[inside]).mean() < 0.15
+
+
+def test_nothing_moves_between_equal_images():
+    assert np.abs(DenseFlow()(texture(), texture())).max() < 0.05
+
+
+def test_the_mirrored_grid_is_the_flow_of_mirrored_images():
+    image, other = texture(), rotated(texture(), (0.005, 0.02, 0.01))
+    flow = DenseFlow()
+    seen_in_mirror = flow(image[:, ::-1].copy(), other[:, ::-1].copy())
+    difference = seen_in_mirror - mirrored(flow(image, other))
+    assert np.abs(difference[:, 1:-1, 3:-3]).mean() < 0.1
+
+
+def test_mirrored_motion_is_the_motion_reflected_at_the_vertical_plane():
+    p = np.array([0.1, 0.2, 0.9, 0.01, 0.05, -0.02])
+    reflection = np.diag([-1.0, 1, 1, 1])
+    np.testing.assert_allclose(geometry.from_motion(MIRROR_SIGNS * p),
+                               reflection @ geometry.from_motion(p) @ reflection, atol=1e-15)

@@ -1,0 +1,155 @@
+"""The odometry chains what the student says, with a student that knows the truth."""
+
+import numpy as np
+import pytest
+
+from distill_vo import geometry
+from distill_vo.camera import CANONICAL, Camera
+from distill_vo.errors import InputError
+from distill_vo.odometry import OdometrySettings, Status, VisualOdometry
+
+PERIOD_NS = 100_000_000
+SIGMA = np.array([0.01, 0.01, 0.03, 0.001, 0.002, 0.001])
+MOUNTINGS = {
+    "forward": geometry.from_position_quaternion(
+        [1.5, 0, 1.2], geometry.quaternion_from_matrix(geometry.OPTICAL_AXES)),
+    "left, down, rolled": geometry.exp(np.array([0.3, 0.2, 0.5, 1.0, -0.7, 1.6])),
+}
+
+
+class KnowingStudent:
+    """Images are their own number in grey; the motion between two is looked up in the truth."""
+
+    def __init__(self, camera_poses: np.ndarray, flow_px: float = 10.0):
+        self.camera_poses, self.flow_px = camera_poses, flow_px
+
+    def front_end(self, previous, current):
+        return np.array([previous[0, 0], current[0, 0], self.flow_px * 100], float)
+
+    def __call__(self, x):
+        before, after = self.camera_poses[x[:2].astype(int)]
+        return geometry.to_motion(geometry.inverse(before) @ after), SIGMA
+
+
+def image(number: int) -> np.ndarray:
+    return np.full((CANONICAL.height, CANONICAL.width), number, np.uint8)
+
+
+def drive(frames: int = 100) -> np.ndarray:
+    """(N, 4, 4) camera poses of a winding, climbing drive."""
+    steps = np.random.default_rng(0).normal([0, 0, 1, 0, 0.05, 0], [0.02, 0.02, 0.1, 0.01, 0.03, 0.01],
+                                            size=(frames - 1, 6))
+    poses = [np.eye(4)]
+    for step in geometry.from_motion(steps):
+        poses.append(poses[-1] @ step)
+    return np.array(poses)
+
+
+@pytest.mark.parametrize("mounting", MOUNTINGS)
+def test_base_drives_the_path_of_the_camera_carried_over_by_its_mounting(mounting):
+    base_T_camera, camera = MOUNTINGS[mounting], drive()
+    odometry = VisualOdometry(KnowingStudent(camera), CANONICAL, base_T_camera)
+    estimates = [odometry.track(i * PERIOD_NS, image(i)) for i in range(len(camera))]
+    expected = base_T_camera @ camera @ geometry.inverse(base_T_camera)
+    np.testing.assert_allclose([e.pose for e in estimates], expected, atol=1e-9)
+    velocity = geometry.to_motion(geometry.inverse(expected[:-1]) @ expected[1:]) / 0.1
+    np.testing.assert_allclose([e.twist for e in estimates[1:]], velocity, atol=1e-8)
+
+
+def test_metres_grow_with_the_camera_height():
+    truth = drive(10)
+    higher = Camera(**{**vars(CANONICAL), "mount_height_m": 2 * CANONICAL.mount_height_m})
+    odometry = VisualOdometry(KnowingStudent(truth), higher)
+    for i in range(10):
+        last = odometry.track(i * PERIOD_NS, image(i))
+    np.testing.assert_allclose(last.pose[:3, :3], truth[-1][:3, :3], atol=1e-9)
+    np.testing.assert_allclose(last.pose[:3, 3], 2 * truth[-1][:3, 3], atol=1e-9)
+
+
+@pytest.mark.parametrize("mounting", MOUNTINGS)
+def test_pose_covariance_is_the_spread_of_many_noisy_drives(mounting):
+    truth, base_T_camera, rng = drive(12), MOUNTINGS[mounting], np.random.default_rng(1)
+    noise = rng.normal(size=(200, 11, 6)) * SIGMA
+
+    def errors():
+        for draws in noise:
+            student = KnowingStudent(truth)
+            exact = type(student).__call__
+            steps = iter(draws)
+            noisy = type("Noisy", (KnowingStudent,), {
+                "__call__": lambda self, x: (exact(self, x)[0] + next(steps), SIGMA)})  # noqa: B023
+            odometry = VisualOdometry(noisy(truth), CANONICAL, base_T_camera)
+            for i in range(12):
+                last = odometry.track(i * PERIOD_NS, image(i))
+            expected = base_T_camera @ truth[-1] @ geometry.inverse(base_T_camera)
+            rotation = geometry.rotation_log(last.pose[:3, :3] @ expected[:3, :3].T)
+            yield np.r_[last.pose[:3, 3] - expected[:3, 3], rotation], last.pose_covariance
+
+    e, covariances = zip(*list(errors()), strict=True)
+    # Normalised squared error: its mean over draws is the number of dimensions.
+    nees = np.einsum("ni,nij,nj->n", e, np.linalg.inv(covariances), e)
+    assert nees.mean() == pytest.approx(6, abs=0.7)
+
+
+def test_covariances_are_symmetric_and_positive_definite_and_the_pose_only_gets_less_certain():
+    truth = drive()
+    odometry = VisualOdometry(KnowingStudent(truth), CANONICAL, MOUNTINGS["forward"])
+    sizes = []
+    for i in range(len(truth)):
+        e = odometry.track(i * PERIOD_NS, image(i))
+        for covariance in (e.pose_covariance, e.twist_covariance):
+            np.testing.assert_allclose(covariance, covariance.T, rtol=1e-9, atol=1e-15)
+            assert np.linalg.eigvalsh(covariance).min() > 0
+        sizes.append(np.linalg.slogdet(e.pose_covariance)[1])
+    assert np.all(np.diff(sizes) > 0)
+
+
+def test_a_standing_robot_does_not_add_up_noise():
+    rng = np.random.default_rng(0)
+
+    class Noisy(KnowingStudent):
+        def __call__(self, x):
+            return rng.normal(size=6) * 1e-3, SIGMA
+
+    odometry = VisualOdometry(Noisy(None, flow_px=0.0), CANONICAL)
+    positions = [odometry.track(i * PERIOD_NS, image(0)).pose[:3, 3] for i in range(500)]
+    assert np.linalg.norm(positions, axis=1).max() < 0.01
+
+
+def test_equal_stamps_are_dropped_and_earlier_ones_start_anew():
+    truth = drive(10)
+    odometry = VisualOdometry(KnowingStudent(truth), CANONICAL)
+    first = [odometry.track(i * PERIOD_NS, image(i)) for i in range(10)]
+    assert odometry.track(9 * PERIOD_NS, image(9)) is None
+    again = [odometry.track(i * PERIOD_NS, image(i)) for i in range(10)]
+    np.testing.assert_array_equal([e.pose for e in again], [e.pose for e in first])
+
+
+def test_a_gap_is_lost_coasts_on_and_is_less_certain_than_what_was_seen():
+    truth = drive(10)
+    odometry = VisualOdometry(KnowingStudent(truth), CANONICAL, settings=OdometrySettings(max_gap_s=1.0))
+    for i in range(5):
+        before = odometry.track(i * PERIOD_NS, image(i))
+    after = odometry.track(before.stamp_ns + 2_000_000_000, image(5))
+    assert after.status is Status.LOST
+    coasted = geometry.from_motion(before.twist * 1.0)
+    np.testing.assert_allclose(after.pose, before.pose @ coasted, atol=1e-9)
+    assert np.all(np.linalg.eigvalsh(after.pose_covariance - before.pose_covariance) > 0)
+    recovered = odometry.track(after.stamp_ns + PERIOD_NS, image(6))
+    assert recovered.status is Status.TRACKING
+    np.testing.assert_allclose(geometry.inverse(after.pose) @ recovered.pose,
+                               geometry.inverse(truth[5]) @ truth[6], atol=1e-9)
+
+
+def test_reset_continues_from_the_given_pose():
+    pose = geometry.exp(np.array([5, 6, 0, 0, 0, 1.0]))
+    odometry = VisualOdometry(KnowingStudent(drive(3)), CANONICAL)
+    odometry.track(0, image(0))
+    odometry.reset(pose)
+    np.testing.assert_array_equal(odometry.track(PERIOD_NS, image(1)).pose, pose)
+
+
+def test_an_image_that_does_not_fit_the_calibration_is_refused():
+    odometry = VisualOdometry(KnowingStudent(drive(3)), CANONICAL)
+    with pytest.raises(InputError, match="64x48"):
+        odometry.track(0, np.zeros((48, 64), np.uint8))

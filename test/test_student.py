@@ -1,0 +1,108 @@
+"""A student's file carries all of it, and damage is found before it is used."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from distill_vo.errors import InputError
+from distill_vo.frontend import MIRROR_SIGNS, DenseFlow, mirrored
+from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.student import Student, StudentSettings, save
+
+SETTINGS = NetworkSettings(DenseFlow.shape, ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2,
+                           input_scale=8.0, motion_scale=(0.1, 0.1, 0.5, 0.01, 0.02, 0.01))
+
+
+@pytest.fixture
+def file(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "tiny.safetensors"
+    save(path, PoseRegressor(SETTINGS), StudentSettings(SETTINGS, sigma_scale=(2.0,) * 6))
+    return path
+
+
+@pytest.fixture
+def flow():
+    return np.random.default_rng(0).normal(0, 5, DenseFlow.shape).astype(np.float32)
+
+
+def test_a_loaded_student_has_the_settings_it_was_saved_with(file):
+    student = Student.load(file, "cpu")
+    assert student.settings == StudentSettings(SETTINGS, sigma_scale=(2.0,) * 6)
+    assert student.name == "tiny"
+
+
+def test_what_is_mirrored_moves_mirrored(file, flow):
+    student = Student.load(file, "cpu")
+    motion, sigma = student(flow)
+    seen, sigma_seen = student(mirrored(flow))
+    np.testing.assert_allclose(seen, MIRROR_SIGNS * motion, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(sigma_seen, sigma, rtol=1e-5)
+
+
+def test_sigma_is_scaled_by_its_calibration(file, flow, tmp_path):
+    student = Student.load(file, "cpu")
+    save(tmp_path / "plain.safetensors", student._network, StudentSettings(SETTINGS))
+    _, plain = Student.load(tmp_path / "plain.safetensors", "cpu")(flow)
+    np.testing.assert_allclose(student(flow)[1], 2 * plain)
+
+
+def rewrite(path, change):
+    """Write the file anew with weights and header as `change` leaves them."""
+    with safe_open(path, "pt") as f:
+        weights, header = {k: f.get_tensor(k) for k in f.keys()}, f.metadata()  # noqa: SIM118
+    change(weights, header)
+    save_file(weights, path, header)
+
+
+def test_one_changed_weight_is_found(file):
+    rewrite(file, lambda w, h: w["motion.bias"].add_(1e-6))
+    with pytest.raises(InputError, match="digest"):
+        Student.load(file)
+
+
+def test_one_changed_setting_is_found(file):
+    def change(weights, header):
+        settings = json.loads(header["settings"])
+        settings["sigma_scale"][0] = 1.0
+        header["settings"] = json.dumps(settings, sort_keys=True)
+
+    rewrite(file, change)
+    with pytest.raises(InputError, match="digest"):
+        Student.load(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 100, b"\x10" + b"\0" * 7 + b"{" * 16])
+def test_what_is_no_safetensors_file_is_refused(tmp_path, content):
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.safetensors"):
+        Student.load(path)
+
+
+def test_a_truncated_file_is_refused(file):
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="safetensors"):
+        Student.load(file)
+
+
+def test_a_student_for_other_input_is_refused(tmp_path):
+    other = dataclasses.replace(SETTINGS, input_shape=(2, 6, 20))
+    save(tmp_path / "other.safetensors", PoseRegressor(other), StudentSettings(other))
+    with pytest.raises(InputError, match="input"):
+        Student.load(tmp_path / "other.safetensors")
+
+
+def test_an_unknown_name_lists_the_shipped_ones():
+    with pytest.raises(InputError, match="flow-s"):
+        Student.load("flow-xxl")
+
+
+def test_an_unknown_device_lists_the_known_ones(file):
+    with pytest.raises(InputError, match="auto, cpu, cuda"):
+        Student.load(file, "tpu")

@@ -1,0 +1,45 @@
+"""The workshop's command line: `python -m training <verb>`, run from a checkout."""
+
+import argparse
+import importlib
+import os
+import sys
+
+from distill_vo.errors import InputError
+
+# verb -> (module with add_arguments(parser) and run(args), what it does)
+VERBS = {
+    "rehearse": ("training.data.rehearsal", "render streets in KITTI layout"),
+    "prepare": ("training.prepare", "turn driving data into memory-mapped frame pairs"),
+    "distil": ("training.distil", "train a student"),
+    "demo": ("training.demo", "drive a new street through the real node and print the figures"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] not in VERBS:
+        lines = "\n".join(f"  {verb:10} {text}" for verb, (_, text) in VERBS.items())
+        print(f"usage: python -m training VERB ... (--help tells what a verb takes)\n\n{lines}",
+              file=sys.stdout if argv[:1] in (["-h"], ["--help"]) else sys.stderr)
+        return 0 if argv[:1] in (["-h"], ["--help"]) else 2
+    module = importlib.import_module(VERBS[argv[0]][0])
+    parser = argparse.ArgumentParser(f"python -m training {argv[0]}", description=module.__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    try:
+        return module.run(parser.parse_args(argv[1:])) or 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.filename or 'writing'}: {error.strerror or error}; free space or "
+              "choose another place, then run the same command again.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    return 2
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Where the workshop's frames come from; one file a source."""

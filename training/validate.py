@@ -1,0 +1,63 @@
+"""What a network is worth on whole drives: its motions chained and compared with the truth."""
+
+import numpy as np
+import torch
+
+from distill_vo import geometry
+from distill_vo.evaluation.metrics import kitti_errors
+from distill_vo.frontend import MIRROR_SIGNS, mirrored
+from distill_vo.networks import PoseRegressor
+from training.data.cache import PairCache
+
+CHUNK = 256  # pairs sent through the network at once
+
+
+@torch.inference_mode()
+def predict(network: PoseRegressor, inputs: np.ndarray, device) -> tuple[np.ndarray, np.ndarray]:
+    """Consecutive inputs (N, C, H, W) -> motions (N, 6) and sigmas (N, 6), metres and radians.
+
+    Averaged with the mirrored prediction, as a student does on the robot; an LSTM starts from rest.
+    """
+    network.eval()
+    motions, sigmas, state = [], [], None
+    for start in range(0, len(inputs), CHUNK):
+        chunk = inputs[start:start + CHUNK]
+        out = network(torch.from_numpy(np.stack([chunk, mirrored(chunk)])).to(device), state)
+        state = out.state
+        motion = out.motion.double().cpu().numpy()
+        motions.append((motion[0] + MIRROR_SIGNS * motion[1]) / 2)
+        sigmas.append(np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0))
+    return np.concatenate(motions), np.concatenate(sigmas)
+
+
+def validate(network: PoseRegressor, cache: PairCache, device) -> dict[str, float]:
+    """Figures over all drives of a cache, run forwards at full rate; nothing is aligned.
+
+    t_err_percent and r_err_deg_per_100m over all KITTI segments of all drives; rpe_t_m and rpe_r_deg
+    are root mean squares per frame.
+    """
+    segments, errors = [], []
+    for track in cache.tracks:
+        if track.stride != 1 or track.stop == track.start:
+            continue
+        rows = slice(track.start, track.stop)
+        motion, _ = predict(network, cache.inputs[rows], device)
+        estimate, truth = geometry.from_motion(motion), geometry.from_motion(cache.motions[rows])
+        errors.append(geometry.to_motion(geometry.inverse(truth) @ estimate))
+        segments.append(kitti_errors(chain(estimate), chain(truth)))
+    segments, errors = np.concatenate(segments), np.concatenate(errors)
+    t_err, r_err = segments.mean(axis=0) if len(segments) else (np.nan, np.nan)
+    return {"t_err_percent": 100 * t_err, "r_err_deg_per_100m": 100 * np.degrees(r_err),
+            "rpe_t_m": _rms(errors[:, :3]), "rpe_r_deg": np.degrees(_rms(errors[:, 3:]))}
+
+
+def chain(motions: np.ndarray) -> np.ndarray:
+    """Motions (N, 4, 4) -> poses (N + 1, 4, 4) from the identity."""
+    poses = [np.eye(4)]
+    for motion in motions:
+        poses.append(poses[-1] @ motion)
+    return np.array(poses)
+
+
+def _rms(vectors: np.ndarray) -> float:
+    return float(np.sqrt((vectors**2).sum(axis=1).mean()))
