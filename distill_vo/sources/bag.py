@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -36,15 +37,18 @@ def is_bag(path: Path) -> bool:
     return path.suffix in SUFFIXES
 
 
+def require_rosbags() -> None:
+    if find_spec("rosbags") is None:
+        raise InputError("rosbags: this Python library reads and writes bags and is not installed; "
+                         "run pip install rosbags.")
+
+
 @contextmanager
 def open_bag(path: Path):
     """The bag as a rosbags AnyReader. Raises InputError where it cannot be opened."""
-    try:
-        from rosbags.highlevel import AnyReader
-        from rosbags.typesys import Stores, get_typestore
-    except ImportError as error:
-        raise InputError("rosbags: reading and writing bags needs this library; "
-                         "pip install rosbags.") from error
+    require_rosbags()
+    from rosbags.highlevel import AnyReader
+    from rosbags.typesys import Stores, get_typestore
     file = path
     if path.is_dir() and not (path / "metadata.yaml").exists():  # the recorder was killed
         file = next(f for f in sorted(path.iterdir()) if f.suffix in SUFFIXES)
@@ -115,8 +119,8 @@ def pick_image_topic(path: Path, types: dict[str, str], wanted: str | None) -> s
     if wanted:
         raise InputError(f"{path}: has no image topic {wanted}; it has {', '.join(found)}.")
     if len(found) > 1:
-        raise InputError(f"{path}: has several image topics ({', '.join(found)}); name the one to use "
-                         "with --image-topic.")
+        raise InputError(f"{path}: has several image topics ({', '.join(found)}); choose one with "
+                         "--image-topic.")
     return found[0]
 
 
