@@ -1,0 +1,46 @@
+"""The robot's half of the repository as an ament_python package; training/ runs from a checkout."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+NAME = "distill_vo"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Metric visual odometry from one calibrated camera, by a distilled student network",
+    maintainer="distill_vo maintainers",
+    maintainer_email="distill-vo@users.noreply.github.com",
+    license="Apache-2.0",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["models/*"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", glob("launch/*.launch.py")),
+        (f"share/{NAME}/config", glob("config/*.yaml") + glob("config/*.rviz")),
+        (f"share/{NAME}/models", glob(f"{NAME}/models/*")),
+    ],
+    python_requires=">=3.10",
+    # What rosdep has no key for, or gives on a robot under another name: colcon does not read this list.
+    install_requires=[
+        "numpy",
+        "opencv-python-headless",
+        "scipy",
+        "matplotlib",
+        "PyYAML",
+        "torch",
+        "safetensors",
+        "rosbags",
+        "evo",
+    ],
+    entry_points={
+        "console_scripts": [
+            "distill_vo = distill_vo.cli:main",
+            "vo_node = distill_vo.ros.vo_node:main",
+            "replay = distill_vo.ros.replay:main",
+        ]
+    },
+    zip_safe=False,
+)

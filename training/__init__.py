@@ -1,0 +1,1 @@
+"""The workshop: renders streets, distils students, runs the demo. Runs from a checkout, never installed."""
