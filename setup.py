@@ -23,7 +23,7 @@ setup(
         (f"share/{NAME}/models", glob(f"{NAME}/models/*")),
     ],
     python_requires=">=3.10",
-    # What rosdep has no key for, or gives on a robot under another name: colcon does not read this list.
+    # For pip alone: on a robot rosdep installs what package.xml names, and colcon skips this list.
     install_requires=[
         "numpy",
         "opencv-python-headless",
