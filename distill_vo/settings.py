@@ -1,10 +1,12 @@
 """Typed settings: dataclass <-> plain mapping (YAML, JSON), checked at once and by name.
 
-Fields may be int, float, bool, str, Literal[...], another settings dataclass, or tuples of these.
+Fields may be int, float, bool, str, Literal[...], another settings dataclass, tuples of these, or any
+of these or None.
 """
 
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
@@ -40,6 +42,8 @@ def from_mapping(cls: type[T], content: Any, where: str) -> T:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
+    if get_origin(hint) is UnionType:  # X | None
+        return None if value is None else _convert(get_args(hint)[0], value, where)
     if is_dataclass(hint):
         return from_mapping(hint, value, where)
     if get_origin(hint) is Literal:

@@ -25,7 +25,7 @@ from distill_vo.camera import CANONICAL, CanonicalView
 from distill_vo.errors import InputError
 from distill_vo.frontend import DenseFlow
 from distill_vo.trajectory import write_whole
-from training.data import Drive, find_drives
+from training.data.drives import Drive, find_drives
 from training.data.cache import Track, write_index
 
 
@@ -110,12 +110,12 @@ def pair_up(drive: Drive, strides: Iterable[int]) -> dict[int, tuple[np.ndarray,
     Pairs of a negative stride come in the order of the drive run backwards. A frame that cannot be
     read breaks no pair but its own.
     """
-    source = drive.open()
-    view, front_end = CanonicalView(source.camera), DenseFlow()
-    scale = np.array([CANONICAL.mount_height_m / source.camera.mount_height_m] * 3 + [1.0] * 3)
+    camera, frames = drive.open()
+    view, front_end = CanonicalView(camera), DenseFlow()
+    scale = np.array([CANONICAL.mount_height_m / camera.mount_height_m] * 3 + [1.0] * 3)
     pairs: dict[int, list] = {stride: [] for stride in strides}
     kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # last frame and pose of each |stride|
-    for k, (image, pose) in enumerate(source.frames()):
+    for k, (image, pose) in enumerate(frames):
         frame = None if image is None else (view(image), pose)
         for stride in strides:
             if k % abs(stride) or frame is None:
