@@ -101,7 +101,7 @@ def build(folder: Path, stamp: Path, ros: str | None) -> None:
     of_another_kind = any(file != stamp for file in folder.glob(".ready-*"))
     if unfinished.exists() or of_another_kind or not runs(python):
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"Building {folder}: a minute or two, once.", flush=True)
+    print(f"Building {folder} (once, a minute or two) ...", flush=True)
     is_new = not folder.exists()
     folder.mkdir(exist_ok=True)
     unfinished.touch()
@@ -137,11 +137,10 @@ def build_tf2_msgs(folder: Path) -> None:
     cmake = folder / "bin" / "cmake"
     with tempfile.TemporaryDirectory() as scratch:
         run(cmake, "-S", ROOT / "tools" / "tf2_msgs", "-B", scratch, "-G", "Ninja", "-Wno-dev",
-            "--log-level=WARNING", "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_TESTING=OFF",
+            "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_TESTING=OFF",
             f"-DCMAKE_MAKE_PROGRAM={folder}/bin/ninja", f"-DPython3_EXECUTABLE={folder}/bin/python",
-            f"-DCMAKE_PREFIX_PATH={folder}", f"-DCMAKE_INSTALL_PREFIX={folder}",
-            "-DCMAKE_INSTALL_MESSAGE=NEVER")  # fmt: skip
-        run(cmake, "--build", scratch, "--target", "install", "--", "--quiet")
+            f"-DCMAKE_PREFIX_PATH={folder}", f"-DCMAKE_INSTALL_PREFIX={folder}")  # fmt: skip
+        run(cmake, "--build", scratch, "--target", "install")
 
 
 def runs(python: Path) -> bool:
@@ -149,8 +148,11 @@ def runs(python: Path) -> bool:
 
 
 def run(*command: object) -> None:
+    """Run silently; what the command said is worth reading only when it fails."""
     command = [str(part) for part in command]
-    if subprocess.run(command).returncode:
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode:
+        print(result.stdout, file=sys.stderr)
         raise SetUpError(
             f"`{' '.join(command)}` failed for the reason printed above: "
             "put that right and run the same command again."
