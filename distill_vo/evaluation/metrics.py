@@ -48,7 +48,7 @@ def evaluate(estimate: Trajectory, truth: Trajectory, alignment: str = "none") -
     if alignment not in ALIGNMENTS:
         raise InputError(f"alignment: '{alignment}' is not known; use one of "
                          f"{', '.join(ALIGNMENTS)}.")
-    estimate, truth = _in_order(estimate), _in_order(truth)
+    estimate, truth = in_order(estimate), in_order(truth)
     mine, its = associate(estimate.stamps_ns, truth.stamps_ns)
     if len(mine) == 0:
         raise InputError("trajectories: the estimate and the truth have no time stamp in common "
@@ -156,7 +156,7 @@ def _distances(poses: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(steps)])
 
 
-def _in_order(trajectory: Trajectory) -> Trajectory:
+def in_order(trajectory: Trajectory) -> Trajectory:
     order = np.argsort(trajectory.stamps_ns, kind="stable")
     return Trajectory(trajectory.stamps_ns[order], trajectory.positions[order],
                       trajectory.quaternions[order])
