@@ -1,0 +1,73 @@
+"""Poses, twists and stamps as ROS messages, and back. Pure functions.
+
+Transforms are (4, 4) float64; stamps are int nanoseconds. Numbers pass through unchanged: a pose in a
+message is the pose of the trajectory file, to the last bit.
+"""
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Pose, PoseStamped, Quaternion, Transform, TransformStamped, Vector3
+from nav_msgs.msg import Odometry
+
+from distill_vo import geometry
+from distill_vo.odometry import Estimate
+
+
+def time_from_ns(stamp_ns: int) -> Time:
+    return Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+
+
+def ns_from_time(time: Time) -> int:
+    return time.sec * 10**9 + time.nanosec
+
+
+def matrix_from_transform(transform: Transform) -> np.ndarray:
+    """geometry_msgs/Transform -> (4, 4), maps child coordinates to parent coordinates."""
+    t, q = transform.translation, transform.rotation
+    return geometry.from_position_quaternion([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
+
+
+def _position_and_quaternion(T: np.ndarray) -> tuple[list[float], Quaternion]:
+    x, y, z, w = geometry.quaternion_from_matrix(T[:3, :3]).tolist()
+    return T[:3, 3].tolist(), Quaternion(x=x, y=y, z=z, w=w)
+
+
+def transform_stamped(stamp_ns: int, frame: str, child_frame: str, T: np.ndarray) -> TransformStamped:
+    """frame_T_child (4, 4) for TF."""
+    (x, y, z), rotation = _position_and_quaternion(T)
+    message = TransformStamped(child_frame_id=child_frame)
+    message.header.stamp, message.header.frame_id = time_from_ns(stamp_ns), frame
+    message.transform = Transform(translation=Vector3(x=x, y=y, z=z), rotation=rotation)
+    return message
+
+
+def pose_stamped(stamp_ns: int, frame: str, T: np.ndarray) -> PoseStamped:
+    """frame_T_body (4, 4) as a pose."""
+    message = PoseStamped()
+    message.header.stamp, message.header.frame_id = time_from_ns(stamp_ns), frame
+    _fill_pose(message.pose, T)
+    return message
+
+
+def odometry(estimate: Estimate, odom_frame: str, base_frame: str) -> Odometry:
+    """Pose of base in odom, twist in base, both with covariance (REP-103, REP-105)."""
+    message = Odometry(child_frame_id=base_frame)
+    message.header.stamp = time_from_ns(estimate.stamp_ns)
+    message.header.frame_id = odom_frame
+    _fill_pose(message.pose.pose, estimate.pose)
+    message.pose.covariance = estimate.pose_covariance.ravel()
+    vx, vy, vz, wx, wy, wz = estimate.twist.tolist()
+    message.twist.twist.linear = Vector3(x=vx, y=vy, z=vz)
+    message.twist.twist.angular = Vector3(x=wx, y=wy, z=wz)
+    message.twist.covariance = estimate.twist_covariance.ravel()
+    return message
+
+
+def _fill_pose(pose: Pose, T: np.ndarray) -> None:
+    (pose.position.x, pose.position.y, pose.position.z), pose.orientation = _position_and_quaternion(T)
+
+
+def position_and_quaternion(pose: Pose) -> tuple[list[float], list[float]]:
+    """geometry_msgs/Pose -> position (3) m and quaternion (4) xyzw."""
+    p, q = pose.position, pose.orientation
+    return [p.x, p.y, p.z], [q.x, q.y, q.z, q.w]

@@ -1,0 +1,156 @@
+"""The node behind `replay`: publishes a bag at its pace or in lockstep, and collects odometry.
+
+The bag's messages go out as they were recorded, reliably; /clock is the bag's time.
+"""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+from nav_msgs.msg import Odometry
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from std_srvs.srv import Trigger
+
+from distill_vo.errors import InputError
+from distill_vo.ros import messages, parameters
+from distill_vo.ros.parameters import Spec
+from distill_vo.ros.process import Stop
+from distill_vo.ros.recording import Recording, header_stamp_ns
+from distill_vo.sources.bag import pick_image_topic
+from distill_vo.trajectory import Trajectory
+
+PARAMETERS: parameters.Table = {
+    "bag": Spec("", "Folder of a rosbag2 bag, mcap or sqlite3."),
+    "image_topic": Spec("", "Image topic whose odometry is awaited; empty: the only one of the bag."),
+    "rate": Spec(1.0, "Pace, as a multiple of the recorded one; lockstep has its own.",
+                 range=(0.01, 100.0)),
+    "start": Spec(0.0, "Seconds of the bag to skip.", range=(0.0, 1e6)),
+    "loop": Spec(False, "Begin again at the end, until stopped."),
+    "lockstep": Spec(False, "Send the next image when the odometry of the last has come."),
+    "timeout": Spec(10.0, "Seconds to wait for an odometry node, and for the odometry of one image.",
+                    range=(0.1, 3600.0)),
+    "out": Spec("", "Folder for trajectory, picture and figures; empty: none are written."),
+}
+TICK_S = 0.05  # between two looks at what other nodes have discovered
+RESEND_S = 0.25  # until an odometry node that still gathers calibration and TF has answered once
+
+
+class Player(Node):
+    """See the module. Raises InputError for wrong parameters and for what is no bag."""
+
+    def __init__(self, stop: Stop, overrides: list | None = None):
+        super().__init__("replay", parameter_overrides=overrides)
+        self._stop = stop
+        parameters.declare(self, PARAMETERS)
+        self.add_on_set_parameters_callback(
+            lambda changes: parameters.judge(PARAMETERS, changes, configured=True))
+        self.settings = SimpleNamespace(**parameters.values(self, PARAMETERS))
+        if not self.settings.bag:
+            raise InputError("bag: none was given; say replay BAG, or -p bag:=BAG after --ros-args.")
+        self.recording = Recording(self.settings.bag)
+        types = self.recording.types
+        self.image_topic = self.settings.image_topic or None
+        if self.settings.lockstep or self.settings.out or self.image_topic:
+            self.image_topic = pick_image_topic(self.recording.path, types, self.image_topic)
+        # Subscribed before anything is published: who knows our publishers knows this as well.
+        self._poses: dict[int, tuple[list[float], list[float]]] = {}
+        odom = self.create_subscription(Odometry, "odom", self._on_odometry, 100)
+        self._odom_topic = odom.topic_name
+        self._clock_publisher = self.create_publisher(Clock, "/clock", 10)
+        left_out = ("/clock", self._odom_topic)
+        classes = {t: self.recording.message_class(t) for t in types if t not in left_out}
+        self._publishers_of = {t: self.create_publisher(kind, t, self.recording.qos(t))
+                               for t, kind in classes.items() if kind}
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+        self.sent = 0
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.destroy_node()
+
+    def trajectory(self) -> Trajectory:
+        """The odometry of the last play, in the order it came."""
+        positions, quaternions = zip(*self._poses.values(), strict=True) if self._poses else ((), ())
+        return Trajectory(np.array(list(self._poses), np.int64),
+                          np.array(positions, float).reshape(-1, 3),
+                          np.array(quaternions, float).reshape(-1, 4))
+
+    def _on_odometry(self, message: Odometry) -> None:
+        stamp = messages.ns_from_time(message.header.stamp)
+        self._poses[stamp] = messages.position_and_quaternion(message.pose.pose)
+
+    # -- waiting -----------------------------------------------------------------------------------
+    def _spin_until(self, done, seconds: float) -> bool:
+        """Serve callbacks until done() or the time is up or the process is asked to stop; done() then."""
+        deadline = time.monotonic() + seconds
+        while not done() and not self._stop.requested:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._executor.spin_once(min(left, TICK_S))
+        return done()
+
+    def find_odometry(self) -> None:
+        """Wait for an odometry node and reset it, so that this run is like any other.
+
+        Its answer proves that both sides know each other's topics: from then on nothing is lost. Raises
+        InputError in lockstep if there is none.
+        """
+        def ready() -> bool:
+            image = self._publishers_of.get(self.image_topic)
+            return bool(self.count_publishers(self._odom_topic)
+                        and (image is None or image.get_subscription_count()))
+
+        if not self._spin_until(ready, self.settings.timeout):
+            if self.settings.lockstep and not self._stop.requested:
+                raise InputError(
+                    f"{self._odom_topic}: no odometry node subscribed {self.image_topic} within "
+                    f"{self.settings.timeout:g} s; start vo_node with its image remapped to that topic.")
+            return
+        info = self.get_publishers_info_by_topic(self._odom_topic)[0]
+        name = f"{info.node_namespace.rstrip('/')}/{info.node_name}/reset"
+        client = self.create_client(Trigger, name)
+        if self._spin_until(client.service_is_ready, self.settings.timeout):
+            self._spin_until(client.call_async(Trigger.Request()).done, self.settings.timeout)
+        self.destroy_client(client)
+
+    # -- playing -----------------------------------------------------------------------------------
+    def play(self) -> None:
+        """Publish the bag once, from `start`. Raises InputError where the bag breaks off."""
+        self._poses.clear()
+        self.sent = 0
+        settings, last_image = self.settings, None
+        began, first_ns = time.monotonic(), self.recording.start_ns + int(settings.start * 1e9)
+        for topic, time_ns, data in self.recording.messages(first_ns):
+            if topic not in self._publishers_of:
+                continue
+            if settings.lockstep and topic == self.image_topic:
+                self._await_odometry(last_image)
+                last_image = data
+            elif not settings.lockstep:
+                due = began + (time_ns - first_ns) * 1e-9 / settings.rate
+                self._spin_until(lambda: False, due - time.monotonic())
+            if self._stop.requested:
+                return
+            self.sent += topic == self.image_topic
+            self._clock_publisher.publish(Clock(clock=messages.time_from_ns(time_ns)))
+            self._publishers_of[topic].publish(data)
+        self._await_odometry(last_image if self.settings.lockstep else None)
+        if not self.settings.lockstep and self.image_topic:
+            self._spin_until(lambda: len(self._poses) >= self.sent, 1.0)
+
+    def _await_odometry(self, image: bytes | None) -> None:
+        """Wait for the odometry of this image (CDR); None: there is nothing to wait for."""
+        if image is None:
+            return
+        stamp = header_stamp_ns(image)
+        deadline = time.monotonic() + self.settings.timeout
+        while not self._spin_until(lambda: stamp in self._poses, RESEND_S if not self._poses
+                                   else deadline - time.monotonic()):
+            if time.monotonic() >= deadline or self._stop.requested:
+                self.get_logger().warning(f"no odometry for the image of {stamp * 1e-9:.3f} s")
+                return
+            self._publishers_of[self.image_topic].publish(image)

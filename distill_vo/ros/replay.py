@@ -1,0 +1,57 @@
+"""The program `replay`: a rosbag2 bag onto its topics, and the odometry that comes back judged.
+
+ros2 run distill_vo replay BAG [--ros-args -p rate:=2.0 ...]: publishes every topic and /clock. Odometry is
+collected from `odom`; with `out` its trajectory, picture and figures against the bag's truth are written
+there. In lockstep the next image is sent when the odometry of the last has come: none is lost, none waits.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from distill_vo.ros import process
+
+
+def main(args: list[str] | None = None) -> int:
+    """Replay until the bag ends or a signal comes (exit code 0); 2 with one sentence for bad input."""
+    return process.run("replay", lambda stop: _replay(sys.argv[1:] if args is None else args, stop))
+
+
+def _replay(args: list[str], stop: process.Stop) -> int:
+    from rclpy.parameter import Parameter
+    from rclpy.utilities import remove_ros_args
+
+    from distill_vo.ros.player import PARAMETERS, Player
+
+    parser = argparse.ArgumentParser("replay", description=__doc__, epilog="Parameters: " + "; ".join(
+        f"{name} ({spec.default!r}): {spec.text}" for name, spec in PARAMETERS.items()))
+    parser.add_argument("bag", nargs="?", help="folder of a rosbag2 bag (mcap or sqlite3)")
+    bag = parser.parse_args(remove_ros_args(["replay", *args])[1:]).bag
+    process.init(args)
+    player = Player(stop, [Parameter("bag", value=bag)] if bag else None)
+    stop.importing = False
+    try:
+        player.find_odometry()
+        while True:
+            player.play()
+            _report(player)
+            if stop.requested or not player.settings.loop:
+                return 0
+    finally:
+        player.close()
+
+
+def _report(player) -> None:
+    from distill_vo.evaluation import report
+    from distill_vo.sources.bag import open_bag_source
+
+    trajectory = player.trajectory()
+    print(f"replay: {player.sent} images sent, odometry of {len(trajectory)} came back, "
+          f"{player.sent - len(trajectory)} lost", flush=True)
+    if player.settings.out and len(trajectory):
+        truth = open_bag_source(player.recording.path, player.image_topic).truth
+        report.write_results(Path(player.settings.out), trajectory, truth)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""The program `vo_node`: the visual odometry node in its own process (ros2 run distill_vo vo_node)."""
+
+import sys
+
+from distill_vo.ros import process
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM (exit code 0); 2 with one sentence for bad parameters."""
+    return process.run("vo_node", lambda stop: _spin(args, stop))
+
+
+def _spin(args: list[str] | None, stop: process.Stop) -> int:
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    from distill_vo.ros.node import VisualOdometryNode
+
+    process.init(args)
+    stop.importing = False
+    executor = SingleThreadedExecutor()
+    node = VisualOdometryNode()
+    try:
+        executor.add_node(node)
+        if not stop.requested:
+            node.start()
+        while rclpy.ok() and not stop.requested:
+            executor.spin_once(0.5)
+        node.get_logger().info(str(node.health))
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The node in a process of its own, spoken to over DDS."""
+
+import signal
+
+import numpy as np
+import pytest
+from std_srvs.srv import Trigger
+
+from distill_vo.ros import messages
+
+NODE = "distill_vo.ros.vo_node"
+
+
+def test_odometry_has_the_images_stamps_and_frames_and_honest_covariances(run, robot):
+    node = run(NODE)
+    robot.mount_camera()
+    assert robot.meets_node(), node.log
+    robot.calibrate()
+    assert robot.show_until_answered(0), node.log
+    for k in range(1, 8):
+        assert robot.show_and_wait(k), node.log
+
+    assert robot.stamps() == [robot.stamp_ns(k) for k in range(8)]
+    first, last = robot.odometry[0].pose.pose, robot.odometry[-1]
+    assert messages.position_and_quaternion(first) == ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0])
+    assert last.pose.pose.position.x > 0.1  # the view grows: the robot goes ahead
+    assert last.twist.twist.linear.x > 0.1
+    for message in robot.odometry:
+        assert (message.header.frame_id, message.child_frame_id) == ("odom", "base_link")
+        for covariance in (message.pose.covariance, message.twist.covariance):
+            matrix = covariance.reshape(6, 6)
+            assert np.allclose(matrix, matrix.T, rtol=1e-9, atol=1e-15)
+            assert np.linalg.eigvalsh(matrix).min() > 0
+
+    assert robot.until(lambda: len(robot.transforms) == 8 and len(robot.paths) > 0)
+    for message, transform in zip(robot.odometry, robot.transforms, strict=True):
+        assert transform.header == message.header
+        assert transform.child_frame_id == message.child_frame_id
+        assert transform.transform.rotation == message.pose.pose.orientation
+        t, p = transform.transform.translation, message.pose.pose.position
+        assert (t.x, t.y, t.z) == (p.x, p.y, p.z)
+    assert robot.paths[-1].poses[-1].header.frame_id == "odom"
+
+    reset = robot.node.create_client(Trigger, "vo_node/reset")
+    assert robot.until(reset.service_is_ready)
+    answer = reset.call_async(Trigger.Request())
+    assert robot.until(answer.done) and answer.result().success
+    assert robot.show_and_wait(5)  # an image from before: nothing is remembered
+    assert robot.odometry[-1].pose.pose == first
+
+    assert node.stop(signal.SIGTERM) == 0
+    assert "9 frames (0 lost)" in node.log
+
+
+@pytest.mark.parametrize("missing, said", [
+    ("calibrate", "nothing on /camera_info yet"),
+    ("mount_camera", "--frame-id base_link --child-frame-id camera_optical")])
+def test_nothing_is_published_before_calibration_and_mounting_are_known(run, robot, missing, said):
+    node = run(NODE)
+    assert robot.meets_node(), node.log
+    for piece in {"calibrate", "mount_camera"} - {missing}:
+        getattr(robot, piece)()
+
+    def is_told() -> bool:
+        robot.show(0)
+        return said in node.log
+
+    assert robot.until(is_told), node.log
+    assert not robot.odometry and not robot.transforms and not robot.paths
+    getattr(robot, missing)()
+    assert robot.show_until_answered(1), node.log
+    assert node.stop(signal.SIGINT) == 0
+    assert "before calibration and mounting were known" in node.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_starts_ends_it_well(run, robot, number):
+    node = run(NODE)
+    assert robot.until(lambda: _handles(node.process.pid, number))
+    assert node.stop(number) == 0
+    assert "stopped before" in node.log and "Traceback" not in node.log
+
+
+def _handles(pid: int, number: int) -> bool:
+    """Whether a process catches a signal by now (Linux); SIGTERM's handler is the last to be installed."""
+    with open(f"/proc/{pid}/status") as status:
+        caught = next(line for line in status if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def test_wrong_parameters_are_refused_in_one_sentence(run):
+    cases = {"device:=tpu": "auto, cpu, cuda", "camera_height:=-1.0": "from 0.05 to 100.0",
+             "model:=nobody": "flow-s", "publish_tf:=maybe": "true or false",
+             "camera_hight:=1.2": "camera_height"}
+    programs = {case: run(NODE, "--ros-args", "-p", case) for case in cases}
+    for case, program in programs.items():
+        assert program.wait() == 2
+        errors = [line for line in program.log.splitlines() if "error" in line.lower()]
+        assert len(errors) == 1 and cases[case] in errors[0], program.log
+        assert "Traceback" not in program.log
