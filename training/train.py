@@ -54,8 +54,7 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
     steps = settings.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, steps, pct_start=settings.warmup)
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average))
+    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_running_mean(settings.average))
     model, optimizer = fabric.setup(network, optimizer)
     average = average.to(fabric.device)
     state = {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule,
@@ -89,6 +88,14 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
             _write_curves(out / "curves.csv", state["rows"])
             print(json.dumps({k: round(v, 5) for k, v in row.items()}), flush=True)
     return average.module
+
+
+def _running_mean(decay: float):
+    """Exponential moving average that forgets the untrained weights it began with."""
+    def update(mean: Tensor, new: Tensor, count: Tensor) -> Tensor:
+        return mean.lerp(new, 1 - min(decay, float((1 + count) / (10 + count))))
+
+    return update
 
 
 def _write_curves(path: Path, rows: list[dict]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from distill_vo import geometry
-from distill_vo.evaluation.metrics import kitti_errors
+from distill_vo.evaluation.metrics import segment_errors
 from distill_vo.frontend import MIRROR_SIGNS, mirrored
 from distill_vo.networks import PoseRegressor
 from training.data.cache import PairCache
@@ -36,18 +36,19 @@ def validate(network: PoseRegressor, cache: PairCache, device) -> dict[str, floa
     t_err_percent and r_err_deg_per_100m over all KITTI segments of all drives; rpe_t_m and rpe_r_deg
     are root mean squares per frame.
     """
-    segments, errors = [], []
+    t_errors, r_errors, frame_errors = [], [], []
     for track in cache.tracks:
         if track.stride != 1 or track.stop == track.start:
             continue
         rows = slice(track.start, track.stop)
         motion, _ = predict(network, cache.inputs[rows], device)
         estimate, truth = geometry.from_motion(motion), geometry.from_motion(cache.motions[rows])
-        errors.append(geometry.to_motion(geometry.inverse(truth) @ estimate))
-        segments.append(kitti_errors(chain(estimate), chain(truth)))
-    segments, errors = np.concatenate(segments), np.concatenate(errors)
-    t_err, r_err = segments.mean(axis=0) if len(segments) else (np.nan, np.nan)
-    return {"t_err_percent": 100 * t_err, "r_err_deg_per_100m": 100 * np.degrees(r_err),
+        frame_errors.append(geometry.to_motion(geometry.inverse(truth) @ estimate))
+        t_err, r_err = segment_errors(chain(estimate), chain(truth))
+        t_errors.append(t_err)
+        r_errors.append(r_err)
+    errors = np.concatenate(frame_errors)
+    return {"t_err_percent": 100 * _mean(t_errors), "r_err_deg_per_100m": 100 * np.degrees(_mean(r_errors)),
             "rpe_t_m": _rms(errors[:, :3]), "rpe_r_deg": np.degrees(_rms(errors[:, 3:]))}
 
 
@@ -57,6 +58,11 @@ def chain(motions: np.ndarray) -> np.ndarray:
     for motion in motions:
         poses.append(poses[-1] @ motion)
     return np.array(poses)
+
+
+def _mean(parts: list[np.ndarray]) -> float:
+    whole = np.concatenate(parts)
+    return float(whole.mean()) if len(whole) else float("nan")
 
 
 def _rms(vectors: np.ndarray) -> float:
