@@ -2,13 +2,21 @@
 
 from glob import glob
 
-from setuptools import find_packages, setup
+from setuptools import Distribution, find_packages, setup
 
 NAME = "distill_vo"
+
+
+class WithData(Distribution):
+    """Takes data_files along into an editable install, where setuptools asks for `has_data`."""
+
+    has_data = Distribution.has_data_files
+
 
 setup(
     name=NAME,
     version="0.1.0",
+    distclass=WithData,
     description="Metric visual odometry from one calibrated camera, by a distilled student network",
     maintainer="distill_vo maintainers",
     maintainer_email="distill-vo@users.noreply.github.com",
