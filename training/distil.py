@@ -61,7 +61,7 @@ def student_only(rotation_weight: float) -> Objective:
 
     def objective(out: Regression, batch: Batch) -> dict[str, Tensor]:
         error = losses.squared_error(out.motion, batch.motions, rotation_weight)
-        sigma = losses.sigma_error(out.motion, batch.motions, out.log_sigma)
+        sigma = losses.gaussian(out.motion.detach(), batch.motions, out.log_sigma)
         return {"student": error.mean(), "sigma": sigma.mean()}
 
     return objective
