@@ -126,12 +126,14 @@ def pick_image_topic(path: Path, types: dict[str, str], wanted: str | None) -> s
 
 def pick_info_topic(path: Path, types: dict[str, str], image_topic: str) -> str:
     """The CameraInfo topic that shares most of its namespace with the image topic."""
-    def shared(topic: str) -> int:
+    def nearness(topic: str) -> tuple[int, int]:
+        """Shared parts of the namespace, then (negative) its own depth."""
         pairs = zip(topic.split("/")[:-1], image_topic.split("/"), strict=False)
-        return next((i for i, (a, b) in enumerate(pairs) if a != b), topic.count("/"))
+        depth = topic.count("/")
+        return next((i for i, (a, b) in enumerate(pairs) if a != b), depth), -depth
 
-    found = sorted((t for t, kind in types.items() if kind == INFO), key=shared, reverse=True)
-    if not found or len(found) > 1 and shared(found[0]) == shared(found[1]):
+    found = sorted((t for t, kind in types.items() if kind == INFO), key=nearness, reverse=True)
+    if not found or len(found) > 1 and nearness(found[0]) == nearness(found[1]):
         which = f"several ({', '.join(found)})" if found else "none"
         raise InputError(f"{path}: needs one CameraInfo topic for {image_topic} and has {which}; "
                          "give --calibration FILE, a ROS camera_info YAML file.")
@@ -170,20 +172,29 @@ def find_transform(transforms: dict[str, tuple[str, np.ndarray]], base: str,
 
 
 def _read_small(reader, path: Path, info_topic: str | None, truth_topic: str | None):
-    """First CameraInfo or None, static transforms, and the truth's messages, in one pass."""
+    """First CameraInfo or None, static transforms, and the truth's messages, in one pass.
+
+    A bag that breaks off gives what comes before: its frames up to there are still worth tracking.
+    """
     info, transforms, truth = None, {}, []
-    for topic, _, message in messages(reader, path, {info_topic, truth_topic, "/tf_static"}):
-        if topic == truth_topic:
-            truth.append(message)
-        elif topic == info_topic:
-            info = info or message
-        else:
-            for stamped in message.transforms:
-                parent_T_child = _transform(stamped.transform.translation,
-                                            stamped.transform.rotation)
-                transforms[stamped.child_frame_id.lstrip("/")] = (
-                    stamped.header.frame_id.lstrip("/"), parent_T_child)
+    try:
+        for topic, _, message in messages(reader, path, {info_topic, truth_topic, "/tf_static"}):
+            if topic == truth_topic:
+                truth.append(message)
+            elif topic == info_topic:
+                info = info or message
+            else:
+                transforms |= _parents(message)
+    except InputError as error:
+        log.warning("%s", error)
     return info, transforms, truth
+
+
+def _parents(message) -> dict[str, tuple[str, np.ndarray]]:
+    """TFMessage -> child: (parent, parent_T_child)."""
+    return {t.child_frame_id.lstrip("/"): (
+        t.header.frame_id.lstrip("/"), _transform(t.transform.translation, t.transform.rotation))
+        for t in message.transforms}
 
 
 def _truth_of_base(truth: list, transforms: dict) -> Trajectory | None:

@@ -1,0 +1,286 @@
+"""Offline sources: what is read, and what is said where it cannot be."""
+
+import logging
+import struct
+import zlib
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from distill_vo import geometry
+from distill_vo.errors import InputError
+from distill_vo.sources import open_source
+from distill_vo.sources.decode import decode, decode_bytes
+from distill_vo.trajectory import Trajectory, write_kitti, write_tum
+
+SIZE = (96, 320)  # rows, columns
+CALIB = "P0: 180 0 160 0 0 180 46 0 0 0 1 0\nP2: 180 0 160 9 0 180 46 0 0 0 1 0\n"
+CAMERA_YAML = """
+image_width: 320
+image_height: 96
+camera_matrix: {rows: 3, cols: 3, data: [180, 0, 160, 0, 180, 46, 0, 0, 1]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [-0.1, 0.01, 0, 0, 0]}
+camera_height: 1.2
+"""
+
+
+def noise(seed: int, shape=SIZE) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def make_kitti(root, frames=5, folder="image_0", poses=True):
+    """A KITTI sequence of noise; the camera goes 1 m forward a frame."""
+    sequence = root / "sequences" / "07"
+    (sequence / folder).mkdir(parents=True)
+    shape = SIZE if folder == "image_0" else (*SIZE, 3)
+    for i in range(frames):
+        cv2.imwrite(str(sequence / folder / f"{i:06d}.png"), noise(i, shape))
+    (sequence / "calib.txt").write_text(CALIB)
+    (sequence / "times.txt").write_text("".join(f"{0.103 * i:.6e}\n" for i in range(frames)))
+    if poses:
+        motions = np.zeros((frames, 6))
+        motions[:, 2] = np.arange(frames)
+        write_kitti(root / "poses" / "07.txt", Trajectory.from_poses(
+            np.arange(frames), geometry.from_motion(motions)))
+    return sequence
+
+
+def test_kitti_sequence_is_read_whole(tmp_path):
+    source = open_source(make_kitti(tmp_path))
+    frames = list(source)
+    assert len(source) == len(frames) == 5
+    assert [f.stamp_ns for f in frames] == [0, 103_000_000, 206_000_000, 309_000_000, 412_000_000]
+    for i, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame.image, noise(i))
+    assert (source.camera.width, source.camera.height, source.camera.fx) == (320, 96, 180)
+    assert source.camera.mount_height_m == 1.65
+
+
+def test_truth_of_the_base_moves_along_x(tmp_path):
+    source = open_source(make_kitti(tmp_path))
+    np.testing.assert_allclose(source.truth.positions,
+                               [[i, 0, 0] for i in range(5)], atol=1e-12)
+    np.testing.assert_array_equal(source.truth.stamps_ns, [f.stamp_ns for f in source])
+
+
+def test_colour_camera_stands_beside_camera_0(tmp_path):
+    source = open_source(make_kitti(tmp_path, folder="image_2"), camera_index=2)
+    assert next(iter(source)).image.shape == (*SIZE, 3)
+    # P2 = K [I | t] with t = 9 / 180: camera 0's points lie 5 cm to the right of camera 2.
+    np.testing.assert_allclose(source.base_T_camera[:3, 3], [0, 0.05, 1.65], atol=1e-12)
+
+
+def test_without_times_ten_hertz(tmp_path):
+    sequence = make_kitti(tmp_path)
+    (sequence / "times.txt").unlink()
+    assert [f.stamp_ns for f in open_source(sequence)] == [i * 10**8 for i in range(5)]
+
+
+def test_missing_and_unreadable_frames_keep_the_stamps_of_the_others(tmp_path, caplog):
+    sequence = make_kitti(tmp_path)
+    (sequence / "image_0" / "000001.png").unlink()
+    broken = sequence / "image_0" / "000003.png"
+    broken.write_bytes(broken.read_bytes()[:2000])
+    cv2.imwrite(str(sequence / "image_0" / "000004.png"), noise(4, (50, 60)))
+    frames = list(open_source(sequence))
+    assert [f.stamp_ns for f in frames] == [0, 206_000_000, 309_000_000, 412_000_000]
+    assert [f.image is None for f in frames] == [False, False, True, True]
+    assert "1 image(s) missing" in caplog.text
+    assert "000003.png: is damaged" in caplog.text
+    assert "60x50, the calibration is for 320x96" in caplog.text
+
+
+def spoil(sequence, name):
+    """One thing that is wrong with a sequence."""
+    if name == "no calibration":
+        (sequence / "calib.txt").unlink()
+    elif name == "calibration of other cameras":
+        (sequence / "calib.txt").write_text("P1: 1 2 3\n")
+    elif name == "calibration that is none":
+        (sequence / "calib.txt").write_text("P0: 0 0 0 0 0 0 0 0 0 0 0 0\n")
+    elif name == "empty folder":
+        for file in (sequence / "image_0").iterdir():
+            file.unlink()
+    elif name == "nothing readable":
+        for file in (sequence / "image_0").iterdir():
+            file.write_bytes(b"\x89PNG")
+    elif name == "times too short":
+        (sequence / "times.txt").write_text("0.0\n0.1\n")
+    elif name == "times not ascending":
+        (sequence / "times.txt").write_text("0 1 2 2 nan\n")
+
+
+@pytest.mark.parametrize("name, sentence", [
+    ("no calibration", r"calib.txt: calibration cannot be read .* --calibration FILE"),
+    ("calibration of other cameras", "has no line 'P0:'"),
+    ("calibration that is none", "has no line 'P0:'"),
+    ("empty folder", "image_0: holds no images"),
+    ("nothing readable", "none of the 5 images can be read"),
+    ("times too short", "has 2 times, but there are images up to number 4"),
+    ("times not ascending", "ascending seconds"),
+])
+def test_what_is_wrong_with_a_sequence_is_said(tmp_path, name, sentence):
+    sequence = make_kitti(tmp_path)
+    spoil(sequence, name)
+    with pytest.raises(InputError, match=sentence):
+        open_source(sequence)
+
+
+def test_camera_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="has no folder image_2"):
+        open_source(make_kitti(tmp_path), camera_index=2)
+
+
+def test_folder_of_images_with_its_calibration(tmp_path):
+    for i in (3, 1, 2):
+        cv2.imwrite(str(tmp_path / f"{1_700_000_000_000_000_000 + i * 10**8}.jpg"), noise(i))
+    (tmp_path / "camera.yaml").write_text(CAMERA_YAML)
+    source = open_source(tmp_path)
+    assert [f.stamp_ns - 1_700_000_000 * 10**9 for f in source] == [10**8, 2 * 10**8, 3 * 10**8]
+    assert source.camera.mount_height_m == 1.2 and source.base_T_camera[2, 3] == 1.2
+    assert len(source.camera.distortion) == 5 and source.truth is None
+    assert open_source(tmp_path, mount_height_m=2.0).camera.mount_height_m == 2.0
+
+
+def test_video_has_the_stamps_of_its_rate(tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "drive.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 20,
+                             SIZE[::-1])
+    for i in range(6):
+        writer.write(noise(i, (*SIZE, 3)))
+    writer.release()
+    (tmp_path / "camera.yaml").write_text(CAMERA_YAML)
+    source = open_source(tmp_path / "drive.avi")
+    assert [f.stamp_ns for f in source] == [i * 50_000_000 for i in range(6)]
+    assert all(f.image.shape == (*SIZE, 3) for f in source)
+
+
+@pytest.mark.parametrize("make, sentence", [
+    (lambda d: d / "nowhere", "nowhere: does not exist"),
+    (lambda d: d, "holds no PNG or JPEG images, no KITTI sequence and no rosbag2 bag"),
+    (lambda d: write(d / "notes.txt"), "no rosbag2 file .* and no video"),
+    (lambda d: write(d / "drive.mp4"), "needs a calibration and there is no YAML"),
+    (lambda d: write(d / "camera.yaml", CAMERA_YAML) and write(d / "drive.mp4"), "is not a video"),
+    (lambda d: write(d / "0.png") and d, "needs a calibration and there is no YAML"),
+    (lambda d: write(d / "a.yaml") and write(d / "b.yaml") and write(d / "0.png") and d,
+     "a.yaml, b.yaml are beside it"),
+    (lambda d: write(d / "drive.mcap"), "is not a whole rosbag2 bag"),
+    (lambda d: write(d / "drive.db3"), "is not a whole rosbag2 bag"),
+])
+def test_what_is_no_source_is_said(tmp_path, make, sentence):
+    with pytest.raises(InputError, match=sentence):
+        open_source(make(tmp_path))
+
+
+def write(path, text="nothing"):
+    path.write_text(text)
+    return path
+
+
+def test_truth_file_for_any_source(tmp_path):
+    sequence = make_kitti(tmp_path, poses=False)
+    assert open_source(sequence).truth is None
+    poses = geometry.from_motion(np.array([[0, 0, i, 0, 0, 0] for i in range(9)], float))
+    write_kitti(tmp_path / "camera.txt", Trajectory.from_poses(np.arange(9), poses))
+    of_camera = open_source(sequence, truth=str(tmp_path / "camera.txt")).truth
+    np.testing.assert_allclose(of_camera.positions[:, 0], np.arange(5), atol=1e-12)
+    write_tum(tmp_path / "base.tum", of_camera)
+    of_base = open_source(sequence, truth=str(tmp_path / "base.tum")).truth
+    np.testing.assert_array_equal(of_base.positions, of_camera.positions)
+    with pytest.raises(InputError, match="no such trajectory file"):
+        open_source(sequence, truth="/ground_truth")
+
+
+def message(encoding, data, width=4, height=2, step=None, big=0):
+    data = np.ascontiguousarray(data)
+    return SimpleNamespace(encoding=encoding, width=width, height=height, is_bigendian=big,
+                           step=step or data.nbytes // height, data=data.reshape(-1).view(np.uint8))
+
+
+GREY = np.array([[10, 200, 0, 255], [7, 8, 9, 11]], np.uint8)
+COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], axis=-1)  # BGR
+ALPHA = np.full((2, 4, 1), 77, np.uint8)
+RED_FIRST = COLOUR[..., ::-1]
+
+
+@pytest.mark.parametrize("encoding, data, expected", [
+    ("mono8", GREY, GREY),
+    ("8UC1", GREY, GREY),
+    ("mono16", GREY.astype("<u2") * 256 + 99, GREY),
+    ("bgr8", COLOUR, COLOUR),
+    ("rgb8", RED_FIRST, COLOUR),
+    ("bgra8", np.dstack([COLOUR, ALPHA]), COLOUR),
+    ("rgba8", np.dstack([RED_FIRST, ALPHA]), COLOUR),
+    ("rgb16", RED_FIRST.astype("<u2") * 256 + 3, COLOUR),
+])
+def test_encodings_come_out_as_grey_or_bgr(encoding, data, expected):
+    np.testing.assert_array_equal(decode(message(encoding, data)), expected)
+
+
+def test_big_endian_and_padded_rows():
+    big = (GREY.astype("u2") * 256 + 99).astype(">u2").view(np.uint8).reshape(2, 8)
+    padded = np.pad(big, ((0, 0), (0, 5)), constant_values=1)
+    np.testing.assert_array_equal(decode(message("mono16", padded, step=13, big=1)), GREY)
+    padded = np.pad(COLOUR.reshape(2, 12), ((0, 0), (0, 4)))
+    np.testing.assert_array_equal(decode(message("bgr8", padded, step=16)), COLOUR)
+
+
+@pytest.mark.parametrize("first", ["rggb", "bggr", "gbrg", "grbg"])
+def test_bayer_of_a_plain_colour_is_that_colour(first):
+    value = {"r": 30, "g": 120, "b": 220}
+    tile = np.array([value[letter] for letter in first], np.uint8).reshape(2, 2)
+    for size, kind in ((8, "u1"), (16, "<u2")):
+        mosaic = np.tile(tile, (4, 4)).astype(kind) * (1 if size == 8 else 256)
+        image = decode(message(f"bayer_{first}{size}", mosaic, 8, 8))
+        assert (image == [220, 120, 30]).all()
+
+
+@pytest.mark.parametrize("encoding, order", [("yuv422", (1, 0)), ("uyvy", (1, 0)),
+                                             ("yuv422_yuy2", (0, 1)), ("yuyv", (0, 1))])
+def test_yuv_without_colour_is_grey_of_its_luma(encoding, order):
+    luma = np.full((2, 4), 126, np.uint8)
+    planes = [luma, np.full_like(luma, 128)]
+    image = decode(message(encoding, np.dstack([planes[i] for i in order])))
+    assert image.shape == (2, 4, 3) and (abs(image.astype(int) - 128) <= 1).all()
+
+
+@pytest.mark.parametrize("change", [
+    {"width": 2**31}, {"height": 0}, {"step": 3}, {"step": 2**32 - 1}, {"height": 3},
+    {"encoding": "32FC1"}, {"encoding": "bayer_rggb8"}, {"encoding": "nonsense" * 1000},
+])
+def test_message_that_contradicts_itself_is_refused(change):
+    with pytest.raises(InputError) as error:
+        decode(SimpleNamespace(**{**vars(message("mono8", GREY)), **change}))
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_compressed_image_is_whole_or_refused(suffix):
+    data = cv2.imencode(suffix, noise(0))[1].tobytes()
+    compressed = SimpleNamespace(format=suffix[1:], data=np.frombuffer(data, np.uint8))
+    assert decode(compressed).shape == SIZE
+    assert decode_bytes(data + b"\0" * 7, "padded").shape == SIZE
+    for broken in (data[:-20], data[:100], b"", b"\xff\xd8\xff\xff", suffix.encode() + data):
+        with pytest.raises(InputError):
+            decode_bytes(broken, "image")
+
+
+def test_image_bomb_is_refused_before_it_is_unpacked():
+    def chunk(kind, body):
+        crc = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + crc
+
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
+    with pytest.raises(InputError, match="usable size"):
+        decode_bytes(bomb, "bomb.png")
+
+
+def test_notes_are_logged_not_printed(tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO)
+    (tmp_path / "camera.yaml").write_text(CAMERA_YAML)
+    cv2.imwrite(str(tmp_path / "a.png"), noise(0))
+    open_source(tmp_path)
+    assert "10 Hz is taken" in caplog.text and capsys.readouterr().out == ""
