@@ -43,7 +43,7 @@ class Student:
                  device: str = "cpu"):
         self.name, self.digest, self.device, self.settings = name, digest, device, settings
         self.front_end = DenseFlow()
-        self._network = network.to(device).eval()
+        self.network = network.to(device).eval()
         self._sigma_scale = np.array(settings.sigma_scale)
         if device == "cpu":
             # For a network this small one core is the fastest, and gives the same bits everywhere.
@@ -57,7 +57,7 @@ class Student:
         with the mirrored one of the mirrored input, which takes out any bias to one side.
         """
         batch = torch.from_numpy(np.stack([x, mirrored(x)])).to(self.device)
-        out = self._network(batch)
+        out = self.network(batch)
         motion = out.motion.double().cpu().numpy()
         sigma = np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0) * self._sigma_scale
         return (motion[0] + MIRROR_SIGNS * motion[1]) / 2, sigma

@@ -47,7 +47,7 @@ def test_what_is_mirrored_moves_mirrored(file, flow):
 
 def test_sigma_is_scaled_by_its_calibration(file, flow, tmp_path):
     student = Student.load(file, "cpu")
-    save(tmp_path / "plain.safetensors", student._network, StudentSettings(SETTINGS))
+    save(tmp_path / "plain.safetensors", student.network, StudentSettings(SETTINGS))
     _, plain = Student.load(tmp_path / "plain.safetensors", "cpu")(flow)
     np.testing.assert_allclose(student(flow)[1], 2 * plain)
 

@@ -12,6 +12,7 @@ VERBS = {
     "rehearse": ("training.data.rehearsal", "render streets in KITTI layout"),
     "prepare": ("training.prepare", "turn driving data into memory-mapped frame pairs"),
     "distil": ("training.distil", "train a student"),
+    "card": ("training.card", "measure a student and write its model card"),
     "demo": ("training.demo", "drive a new street through the real node and print the figures"),
 }
 

@@ -4,7 +4,10 @@
 """
 
 import argparse
-from dataclasses import dataclass, replace
+import json
+import shlex
+import sys
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +17,10 @@ from torch import Tensor
 from distill_vo import settings as typed
 from distill_vo.networks import NetworkSettings, PoseRegressor, Regression
 from distill_vo.student import StudentSettings, save
+from distill_vo.trajectory import write_whole
 from training import losses
 from training.batches import Batch
+from training.card import commit
 from training.data.cache import PairCache
 from training.train import Objective, TrainingSettings, train
 from training.validate import predict
@@ -53,7 +58,20 @@ def run(args: argparse.Namespace) -> None:
     if fabric.global_rank == 0:
         student = StudentSettings(network_settings, calibrate(network, validation, fabric.device))
         digest = save(args.out / f"{args.settings.stem}.safetensors", network, student)
+        _write_story(args, settings, cache)
         print(f"{args.out / args.settings.stem}.safetensors: {digest}")
+
+
+def _write_story(args: argparse.Namespace, settings: DistilSettings, cache: PairCache) -> None:
+    """run.json: what the model card tells of how the student came to be."""
+    story = {
+        "name": args.settings.stem,
+        "data": f"{len(cache)} frame pairs of {len(cache.about['drives'])} drives "
+                f"({cache.about['said']}), strides {cache.about['strides']}",
+        "command": "python -m training " + shlex.join(sys.argv[1:]),
+        "commit": commit(), "seed": settings.training.seed, "settings": asdict(settings),
+    }
+    write_whole(args.out / "run.json", json.dumps(story, indent=1) + "\n")
 
 
 def student_only(rotation_weight: float) -> Objective:

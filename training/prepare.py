@@ -25,8 +25,8 @@ from distill_vo.camera import CANONICAL, CanonicalView
 from distill_vo.errors import InputError
 from distill_vo.frontend import DenseFlow
 from distill_vo.trajectory import write_whole
-from training.data.drives import Drive, find_drives
 from training.data.cache import Track, write_index
+from training.data.drives import Drive, find_drives
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,13 +42,17 @@ def run(args: argparse.Namespace) -> None:
     if 0 in args.strides:
         raise InputError("--strides: 0 pairs a frame with itself; give numbers such as 1 2 -1.")
     drives = [drive for source in args.sources for drive in find_drives(source)]
-    prepare(drives, args.out, sorted(set(args.strides), key=lambda s: (abs(s), -s)), args.jobs)
+    said = ", ".join(source.name for source in args.sources)
+    prepare(drives, said, args.out, sorted(set(args.strides), key=lambda s: (abs(s), -s)), args.jobs)
 
 
-def prepare(drives: list[Drive], out: Path, strides: list[int], jobs: int) -> None:
-    """Write the cache of all drives at all strides; what an earlier run finished is kept."""
+def prepare(drives: list[Drive], said: str, out: Path, strides: list[int], jobs: int) -> None:
+    """Write the cache of all drives at all strides; what an earlier run finished is kept.
+
+    `said` names the sources in a reader's words.
+    """
     about = {"front_end": DenseFlow.__name__, "camera": vars(CANONICAL),
-             "drives": [drive.name for drive in drives], "strides": strides}
+             "said": said, "drives": [drive.name for drive in drives], "strides": strides}
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / "lock", timeout=0):

@@ -4,23 +4,29 @@ Runs as it is on one device, and under `torchrun` on many: Lightning Fabric move
 """
 
 import csv
+import io
 import json
+import os
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from distill_vo.errors import InputError
 from distill_vo.networks import PoseRegressor, Regression
+from distill_vo.trajectory import write_whole
 from training.batches import Batch, Batches
 from training.data.cache import PairCache
 from training.validate import validate
 
-# what is to be minimised: named losses of a batch, each a mean; their sum is descended
+# Named losses of a batch, each a mean over its samples; what is descended is their sum.
 Objective = Callable[[Regression, Batch], dict[str, Tensor]]
 
 
@@ -33,7 +39,7 @@ class TrainingSettings:
     window: int = 1  # consecutive pairs; more than one only for networks with an LSTM
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
-    warmup: float = 0.05  # share of all steps in which the learning rate rises
+    warmup: float = 0.1  # share of all steps in which the learning rate rises, to fall ever after
     clip_norm: float = 1.0
     noise_px: float = 0.0  # standard deviation added to the flow of each cell
     average: float = 0.999  # decay of the running mean of the weights, which is what is kept
@@ -42,32 +48,28 @@ class TrainingSettings:
 
 def train(network: PoseRegressor, objective: Objective, settings: TrainingSettings, cache: PairCache,
           validation: PairCache, out: Path, fabric: Fabric) -> PoseRegressor:
-    """Train `network`, write curves and checkpoints to `out`, return the averaged network.
+    """Train what is not frozen of `network`; return the running mean of it.
 
-    `out/last.ckpt` holds all that is needed to go on after a kill with the same numbers.
+    After each epoch out/last.ckpt holds all that is needed to go on after a kill to the same numbers,
+    and out/curves.csv the losses and the figures on the validation drives.
     """
     batches = Batches(cache, settings.batch, settings.window, settings.seed, settings.noise_px,
                       fabric.global_rank, fabric.world_size)
-    trained = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, settings.learning_rate,
-                                  weight_decay=settings.weight_decay)
     steps = settings.epochs * len(batches)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, steps, pct_start=settings.warmup)
-    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_running_mean(settings.average))
+    optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad],
+                                  settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps,
+                                                   pct_start=settings.warmup)
+    average = AveragedModel(network, fabric.device, avg_fn=_running_mean(settings.average))
     model, optimizer = fabric.setup(network, optimizer)
-    average = average.to(fabric.device)
-    state = {"model": model, "average": average, "optimizer": optimizer, "schedule": schedule,
-             "epoch": 0, "rows": []}
-    if (out / "last.ckpt").exists():
-        fabric.load(out / "last.ckpt", state)
-    for epoch in range(state["epoch"], settings.epochs):
+    state = {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule}
+    curves = _resume(out / "last.ckpt", state, settings)
+
+    for epoch in range(len(curves), settings.epochs):
         start, sums = time.perf_counter(), {}
         torch.manual_seed(settings.seed * 1000 + epoch)  # dropout, the same after a resume
         model.train()
-        bar = tqdm(batches.epoch(epoch), f"epoch {epoch + 1}/{settings.epochs}", len(batches),
-                   leave=False, disable=fabric.global_rank > 0)
-        for batch in bar:
+        for batch in _progress(batches, epoch, settings.epochs, fabric):
             batch = batch.to(fabric.device)
             losses = objective(model(batch.inputs), batch)
             fabric.backward(sum(losses.values()))
@@ -81,25 +83,53 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
         row = {"epoch": epoch + 1, "seconds": time.perf_counter() - start}
         row |= {name: float(fabric.all_reduce(total)) / len(batches) for name, total in sums.items()}
         row |= validate(average.module, validation, fabric.device)
-        state["rows"].append(row)
-        state["epoch"] = epoch + 1
-        fabric.save(out / "last.ckpt", state)
+        curves.append(row)
         if fabric.global_rank == 0:
-            _write_curves(out / "curves.csv", state["rows"])
+            _save(out / "last.ckpt", state, settings, curves)
+            _write_curves(out / "curves.csv", curves)
             print(json.dumps({k: round(v, 5) for k, v in row.items()}), flush=True)
     return average.module
 
 
+def _progress(batches: Batches, epoch: int, epochs: int, fabric: Fabric):
+    quiet = fabric.global_rank > 0 or not sys.stderr.isatty()
+    return tqdm(batches.epoch(epoch), f"epoch {epoch + 1}/{epochs}", len(batches), leave=False,
+                disable=quiet, unit="batch")
+
+
 def _running_mean(decay: float):
-    """Exponential moving average that forgets the untrained weights it began with."""
+    """Exponential moving average that soon forgets the untrained weights it began with."""
     def update(mean: Tensor, new: Tensor, count: Tensor) -> Tensor:
         return mean.lerp(new, 1 - min(decay, float((1 + count) / (10 + count))))
 
     return update
 
 
-def _write_curves(path: Path, rows: list[dict]) -> None:
-    with open(path, "w", newline="") as file:
-        table = csv.DictWriter(file, rows[0])
-        table.writeheader()
-        table.writerows(rows)
+def _save(path: Path, state: dict, settings: TrainingSettings, curves: list[dict]) -> None:
+    content = {name: part.state_dict() for name, part in state.items()}
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save(content | {"settings": asdict(settings), "curves": curves}, beside)
+    os.replace(beside, path)
+
+
+def _resume(path: Path, state: dict, settings: TrainingSettings) -> list[dict]:
+    """Fill `state` from an earlier run's checkpoint, if there is one; its curves so far."""
+    if not path.exists():
+        return []
+    # Only tensors and plain values are taken from the file; nothing in it is run.
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if content["settings"] != asdict(settings):
+        changed = [k for k, v in asdict(settings).items() if content["settings"].get(k) != v]
+        raise InputError(f"{path}: was begun with another {', '.join(changed)}; give another --out or "
+                         "remove it.")
+    for name, part in state.items():
+        part.load_state_dict(content[name])
+    return content["curves"]
+
+
+def _write_curves(path: Path, curves: list[dict]) -> None:
+    text = io.StringIO()
+    table = csv.DictWriter(text, curves[0])
+    table.writeheader()
+    table.writerows(curves)
+    write_whole(path, text.getvalue())

@@ -1,0 +1,131 @@
+"""Measure a student and write its model card (Markdown and JSON) beside it.
+
+Figures are of the validation streets of its training and, with KITTI_ROOT set, of every sequence there:
+real roads that were never trained on, metric scale, no alignment.
+
+  python -m training card runs/flow-s --validation cache/validation --out distill_vo/models
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from distill_vo.errors import InputError
+from distill_vo.evaluation.metrics import evaluate
+from distill_vo.networks import count_parameters
+from distill_vo.odometry import VisualOdometry
+from distill_vo.sources import Source, open_source
+from distill_vo.student import Student
+from distill_vo.trajectory import Trajectory, write_whole
+from training.data.cache import PairCache
+from training.validate import validate
+
+FIGURES = ("t_err_percent", "r_err_deg_per_100m", "ate_m", "rpe_translation_m", "rpe_rotation_deg")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="folder that `distil` wrote")
+    parser.add_argument("--validation", type=Path, required=True, help="cache of the validation drives")
+    parser.add_argument("--out", type=Path, required=True, help="folder for student and card")
+
+
+def run(args: argparse.Namespace) -> None:
+    story = json.loads((args.run / "run.json").read_text())
+    weights = args.run / f"{story['name']}.safetensors"
+    student = Student.load(weights, "cpu")
+    validation = PairCache.open(args.validation, student.settings.network.input_shape)
+    content = story | {
+        "parameters": count_parameters(student.network), "digest": student.digest,
+        "megabytes": weights.stat().st_size / 1e6,
+        "rehearsal": validate(student.network, validation, "cpu"),
+        "real": {source.name: drive(student, source) for source in real_sequences()},
+        "machine": f"{platform.machine()}, one core, CPU", "measured": str(date.today()),
+        "measured_at_commit": commit(),
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(weights, args.out / f".{weights.name}")
+    os.replace(args.out / f".{weights.name}", args.out / weights.name)
+    write_whole(args.out / f"{story['name']}.json", json.dumps(content, indent=1) + "\n")
+    write_whole(args.out / f"{story['name']}.md", card(content))
+    print(card(content))
+
+
+def real_sequences() -> list[Source]:
+    """The KITTI sequences with truth under KITTI_ROOT; none where it is not set."""
+    root = os.environ.get("KITTI_ROOT")
+    if not root:
+        print("KITTI_ROOT is not set: no figures of real roads.")
+        return []
+    folders = sorted(p for p in (Path(root) / "sequences").glob("*") if p.is_dir())
+    sources = [open_source(folder) for folder in folders]
+    if not sources:
+        raise InputError(f"KITTI_ROOT={root}: has no sequences/; set it to a folder in KITTI odometry "
+                         "layout.")
+    return [s for s in sources if s.truth is not None]
+
+
+def drive(student: Student, source: Source) -> dict:
+    """Run a student over a recording: figures without alignment, and milliseconds a frame all in."""
+    odometry = VisualOdometry(student, source.camera, source.base_T_camera)
+    estimates, milliseconds = [], []
+    for frame in source:
+        if frame.image is None:
+            continue
+        start = time.perf_counter()
+        estimates.append(odometry.track(frame.stamp_ns, frame.image))
+        milliseconds.append(1e3 * (time.perf_counter() - start))
+    trajectory = Trajectory.from_poses([e.stamp_ns for e in estimates], [e.pose for e in estimates])
+    figures = asdict(evaluate(trajectory, source.truth))
+    return {"frames": figures["frames"], "truth_length_m": figures["truth_length_m"],
+            **{key: figures[key] for key in FIGURES}, "ms_median": float(np.median(milliseconds))}
+
+
+def commit() -> str:
+    """The checkout's commit, marked where files have changed since."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def card(content: dict) -> str:
+    """The model card as Markdown."""
+    lines = [
+        f"# {content['name']}", "",
+        f"A student of {content['parameters']:,} parameters ({content['megabytes']:.1f} MB): two frames of a "
+        "calibrated forward camera in, metric motion and its standard deviation out.", "",
+        f"- **Data**: {content['data']}", f"- **Trained by**: `{content['command']}` "
+        f"(commit {content['commit']}, seed {content['seed']})",
+        f"- **SHA-256 of settings and weights**: `{content['digest']}`",
+        "- **Intended for**: road vehicles with a calibrated, level, forward-looking camera 1 to 3 m above a "
+        "road; its true height gives the scale.",
+        "- **Known to fail**: darkness, a view filled by another moving vehicle, cameras that do not see the "
+        "road, motion of more than about a quarter of the image between frames.", "",
+        f"Measured on {content['measured']} ({content['machine']}; commit {content['measured_at_commit']}), "
+        "metric scale, no alignment. Real sequences were never trained on; those here are excerpts, not the "
+        "benchmark's whole sequences.", "",
+        "| drive | frames | length m | t_err % | r_err deg/100 m | ATE m | RPE m | RPE deg | ms a frame |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, f in content["real"].items():
+        cells = [f["frames"], *(_cell(f[k], d) for k, d in (
+            ("truth_length_m", 0), ("t_err_percent", 2), ("r_err_deg_per_100m", 2), ("ate_m", 2),
+            ("rpe_translation_m", 3), ("rpe_rotation_deg", 3), ("ms_median", 1)))]
+        lines.append(f"| KITTI {name} | " + " | ".join(map(str, cells)) + " |")
+    f = content["rehearsal"]
+    lines += ["", f"On the rehearsal validation streets: t_err {f['t_err_percent']:.2f} %, r_err "
+              f"{f['r_err_deg_per_100m']:.2f} deg/100 m, RMS RPE {f['rpe_t_m']:.4f} m and "
+              f"{f['rpe_r_deg']:.4f} deg a frame.", ""]
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
