@@ -14,10 +14,10 @@ from panda3d import core
 
 from training.data.meshes import Batch
 
-SUPERSAMPLE = 2
+SUPERSAMPLE = 1.5
 NEAR_M = 1.0  # the depth buffer has 16 bits: the farther the near plane, the less ribbons fight
 FAR_M = 1e5  # far beyond everything: texture coordinates are interpolated in 1/z - 1/FAR_M
-SIGHT_M = 170.0  # cells of the world beyond this are not drawn
+SIGHT_M = 150.0  # cells of the world beyond this are not drawn
 
 _VERTEX = np.dtype([("position", "<f4", 3), ("colour", "u1", 4), ("uv", "<f4", 2)])
 
@@ -28,12 +28,18 @@ core.load_prc_file_data(
 )
 
 
+_bins = core.CullBinManager.get_global_ptr()
+_bins.add_bin("backdrop", core.CullBinManager.BT_unsorted, 5)
+_bins.add_bin("nearest first", core.CullBinManager.BT_front_to_back, 15)
+_bins.add_bin("farthest first", core.CullBinManager.BT_back_to_front, 16)
+
+
 class Renderer:
     """One off-screen buffer; a process makes one and reuses it for every world."""
 
     def __init__(self, width: int, height: int):
         self._size = (width, height)
-        w, h = width * SUPERSAMPLE, height * SUPERSAMPLE
+        w, h = int(width * SUPERSAMPLE), int(height * SUPERSAMPLE)
         self._engine = core.GraphicsEngine.get_global_ptr()
         pipes = core.GraphicsPipeSelection.get_global_ptr()
         pipe = pipes.make_pipe("TinyOffscreenGraphicsPipe", "p3tinydisplay")
@@ -67,7 +73,7 @@ class Renderer:
         for texture, batch in scene.backdrop():
             node = self._attach(batch, texture, textures[texture])
             node.reparent_to(self._backdrop)
-            node.set_bin("background", 0)
+            node.set_bin("backdrop", 0)
             node.set_depth_write(False)
             node.set_depth_test(False)
         self._movers = []
@@ -107,7 +113,7 @@ class Renderer:
         self._engine.render_frame()
         w, h = self._size
         data = np.frombuffer(self._target.get_ram_image(), np.uint8)
-        frame = data.reshape(h * SUPERSAMPLE, w * SUPERSAMPLE, 4)[::-1]
+        frame = data.reshape(int(h * SUPERSAMPLE), int(w * SUPERSAMPLE), 4)[::-1]
         frame = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA)
         return cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)
 
@@ -148,6 +154,8 @@ class Renderer:
         elif texture.mode == "blend":
             path.set_transparency(core.TransparencyAttrib.M_alpha)
             path.set_depth_write(False)
+        # By distance: faster, and unlike the default order it does not depend on memory addresses.
+        path.set_bin("farthest first" if texture.mode == "blend" else "nearest first", 0)
         if name.startswith(("shadow", "paint")):
             path.set_depth_offset(1)
         return path

@@ -113,7 +113,7 @@ class Roadside:
         height = rng.uniform(4, 13)
         stem = height * rng.uniform(0.15, 0.4)
         width = min(height * rng.uniform(0.5, 0.9), 9)
-        tint = rng.uniform(0.6, 1.05) * np.array([rng.uniform(0.85, 1.1), 1, 0.9])
+        tint = rng.uniform(0.6, 1.05) * np.array([rng.uniform(0.85, 1.1), 1, 0.9]) * (1 - 0.6 * self._contrast)
         girth = rng.uniform(0.15, 0.45)
         self.scene.add("wall2", prism(rectangle(foot, (1, 0), girth, girth), stem + 1.5, 0.7, 2), (0.42, 0.36, 0.3))
         name = f"crown{rng.integers(4)}"

@@ -25,12 +25,12 @@ class Sensor:
         drift = smooth(rng.normal(0, 1, frames), 25)
         drift /= drift.std() + 1e-9
         self._exposure = np.exp(drift * rng.uniform(0.01, 0.2))
-        self._target, self._gamma = rng.uniform(65, 135), np.exp(rng.normal(0, 0.15))
-        self._contrast, self._level = rng.uniform(0.85, 1.3), None
+        self._target, self._gamma = rng.uniform(50, 125), np.exp(rng.normal(-0.05, 0.15))
+        self._contrast, self._level = rng.uniform(0.95, 1.3), None
         self._gain, self._veil = self._haze(horizon)
         if rng.random() < 0.15:
             self._veil = cv2.add(self._veil, self._glare())
-        deviation = np.exp(rng.uniform(np.log(0.6), np.log(4.5)))
+        deviation = np.exp(rng.uniform(np.log(0.5), np.log(3)))
         self._bright, self._dark = self._noise(deviation)
 
     def _haze(self, horizon: float) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +38,7 @@ class Sensor:
         rng, (width, height) = self._rng, self._size
         density = rng.choice([0.0, rng.uniform(0.001, 0.008), rng.uniform(0.008, 0.025)], p=[0.5, 0.4, 0.1])
         rows = np.arange(height) - horizon
-        depth = np.where(rows > 0, 1000 / np.maximum(rows, 10), 100 + np.minimum(rows, 0) * 0.7)
+        depth = np.where(rows > 0, 700 / np.maximum(rows, 10), 70 + np.minimum(rows, 0) * 0.4)
         clear = np.exp(-density * np.maximum(depth, 10))[:, None]
         x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-0.3, 0.3, height))
         fall = 1 - rng.uniform(0, 0.3) * (x**2 + y**2)
@@ -66,17 +66,18 @@ class Sensor:
         return values if self._channels == 1 else np.repeat(values[..., None], 3, axis=2)
 
     def _curve(self, image: np.ndarray, index: int) -> np.ndarray:
-        """The response: (256,) uint8. The first frame sets the level, as automatic exposure would."""
+        """The response: (256,) uint8. The first frame's road sets the level, as automatic exposure would."""
         x = np.arange(256) / 255
         if self._level is None:
             self._level = 1.0
             for _ in range(4):
-                mean = self._response(x * self._level)[image[::4, ::4]].mean()
+                mean = self._response(x * self._level)[image[self._size[1] // 2 :: 4, ::4]].mean()
                 self._level *= np.clip(self._target / max(mean, 1), 0.5, 2)
         return np.clip(self._response(x * self._level * self._exposure[index]), 0, 255).astype(np.uint8)
 
     def _response(self, light: np.ndarray) -> np.ndarray:
-        return (255 * np.clip(light, 0, 1) ** self._gamma - 110) * self._contrast + 110
+        light = 255 * np.clip(light, 0, 1) ** self._gamma
+        return np.maximum(self._target + (light - self._target) * self._contrast, 0.25 * light)
 
     def expose(self, frame: np.ndarray, index: int, yaw_pixels: float) -> np.ndarray:
         """frame number `index`, in order; yaw_pixels: the picture's sideways motion in a frame's time."""

@@ -40,7 +40,7 @@ class Street:
         self._centres = [lane.road.at(np.arange(len(lane.road.position)), lane.middle)[:, :2] for lane in self.lanes]
         self._tints = 0.5 * rng.uniform(0.75, 1.45), rng.uniform(0.6, 1.0), rng.uniform(0.45, 1, (3, 1))
         self._verge = f"grass{rng.integers(3)}"
-        self._asphalts = rng.integers(0, 4, 2)
+        self._asphalts = rng.permutation(4)[:2]
         for i, lane in enumerate(self.lanes):
             self._surface(lane, i)
 
@@ -95,23 +95,26 @@ class Street:
 
     def _surface(self, lane: Lane, index: int) -> None:
         rng, road = self.rng, lane.road
-        s = np.arange(0, road.length + 0.1, 2.0)
+        s = _stations(road)
         tone, stone, earth = self._tints
         edges = np.linspace(lane.left, lane.right, max(2, round((lane.left - lane.right) / 2.5)) + 1)
-        for start in range(0, len(s) - 1, BLOCK_M // 2):
-            part = s[start : start + BLOCK_M // 2 + 1]
+        for first, last in _blocks(s):
+            part = s[first : last + 1]
             texture = f"asphalt{rng.choice(self._asphalts)}"
             lines = [road.at(part, x) for x in edges]
-            for x, y, a, b in zip(edges, edges[1:], lines, lines[1:], strict=False):
-                self.scene.add(texture, ribbon(a, b, (y / 8, x / 8), part / BLOCK_M), np.full(3, tone))
+            across = edges / BLOCK_M * rng.choice([-1, 1])
+            for i in range(len(edges) - 1):
+                quads = ribbon(lines[i], lines[i + 1], (across[i + 1], across[i]), part / BLOCK_M)
+                self.scene.add(texture, quads, np.full(3, tone))
         for side, edge in ((1, lane.left), (-1, lane.right)):
             if lane.pavement:
                 self._pavement(lane, index, side, edge, s, stone)
-            reach = edge + side * np.array([0, 6, 20, 70]) if index == 0 else edge + side * np.array([0, 3])
-            depth = -0.05 if index == 0 else -0.04
-            lines = [road.at(s, x, depth) for x in reach]
+            wide = index == 0
+            reach = edge + side * np.array([0, 7, 70] if wide else [0, 3])
+            along = s
+            lines = [road.at(along, x, -0.05 if wide else -0.04) for x in reach]
             for x, y, a, b in zip(reach, reach[1:], lines, lines[1:], strict=False):
-                self.scene.add(self._verge, ribbon(a, b, (y / 4, x / 4), s / 4), earth[:, 0] * 0.8)
+                self.scene.add(self._verge, ribbon(a, b, (y / 4, x / 4), along / 4), earth[:, 0] * 0.8)
         if index == 0:
             for end, ahead in ((0, -1), (len(s) - 1, 1)):
                 far = road.at(s[end], np.array([70, 0, -70.0]), -0.05)
@@ -124,12 +127,10 @@ class Street:
         inner, outer = edge, edge + side * lane.pavement
         a, b = road.at(s, inner, KERB_M), road.at(s, outer, KERB_M)
         foot = road.at(s, inner, -0.05)
-        skirt = road.at(s, outer, -0.12)
         clear = self.free((a[:-1] + b[1:]) / 2, 0.3, skip=index) & self.free((a + b)[:-1] / 2, 0.3, skip=index)
         top = ribbon(a, b, (side * lane.pavement / 2, 0), s / 2)
         face = ribbon(foot, a, (0, 0.1), s)
-        back = ribbon(b, skirt, (0, 0.1), s)
-        for name, (corners, uv), tint in (("paving0", top, stone), ("plain0", face, 0.75), ("plain0", back, 0.6)):
+        for name, (corners, uv), tint in (("paving0", top, stone), ("plain0", face, 0.75)):
             self.scene.add(name, (corners[clear], uv[clear]), np.full(3, tint), shade=name == "paving0")
 
     def _paint(self, lane: Lane, index: int) -> None:
@@ -143,17 +144,31 @@ class Street:
         if rng.random() < (0.85 if not self.style.pavement else 0.25):
             lines += [(lane.left - 0.3, 1e9, 0), (lane.right + 0.3, 1e9, 0)]
         width, tint = rng.uniform(0.1, 0.22) / 2, np.full(3, rng.uniform(0.55, 1))
-        s = np.arange(0, road.length - 1, 1.0)
+        for station in rng.uniform(0, road.length - 5, rng.poisson(road.length / (90 if lane.pavement else 250))):
+            self._zebra(lane, station, tint)
         for lateral, dash, gap in lines:
+            piece = 1.5 if gap else 3.0
+            s = np.arange(0, road.length - piece, piece)
             drawn = s[(s % (dash + gap)) < dash]
-            middle = road.at(drawn + 0.5, lateral)
+            middle = road.at(drawn + 0.5 * piece, lateral)
             drawn = drawn[self.free(middle, 1.0, skip=index)]
             corners = np.stack(
                 [road.at(drawn, lateral - width, 0.008), road.at(drawn, lateral + width, 0.008),
-                 road.at(drawn + 1, lateral + width, 0.008), road.at(drawn + 1, lateral - width, 0.008)], axis=1,
+                 road.at(drawn + piece, lateral + width, 0.008), road.at(drawn + piece, lateral - width, 0.008)], axis=1,
             )  # fmt: skip
             uv = np.tile(np.array([[0, 0], [0.2, 0], [0.2, 1], [0, 1]]), (len(drawn), 1, 1))
             self.scene.add("paint0", (corners, uv), tint, shade=False)
+
+    def _zebra(self, lane: Lane, station: float, tint: np.ndarray) -> None:
+        """A pedestrian crossing, or hatching when it slants."""
+        slant = self.rng.choice([0.0, 0.0, self.rng.uniform(-1, 1)])
+        pitch, deep = self.rng.uniform(0.8, 1.4), self.rng.uniform(2.5, 4.5)
+        x = np.arange(lane.right + 0.4, lane.left - 0.6, pitch)
+        s = station + slant * (x - x.mean())
+        corners = np.stack([lane.road.at(s + ds, x + dx, 0.008) for ds, dx in
+                            ((0, 0), (0, pitch / 2), (deep, pitch / 2), (deep, 0))], axis=1)  # fmt: skip
+        uv = np.tile(np.array([[0, 0], [0.2, 0], [0.2, 1], [0, 1]]), (len(x), 1, 1))
+        self.scene.add("paint0", (corners, uv), tint, shade=False)
 
     def shadow(self, texture: str, s: tuple[float, float], lateral: tuple[float, float], skew: float = 0.0) -> None:
         """Darken a patch of the main road; lateral is cut to the carriageway, `skew` slants its ends."""
@@ -168,6 +183,19 @@ class Street:
         lines = [lane.road.at(steps + skew * (x - low), x, 0.006) for x in across]
         for i in range(len(across) - 1):
             self.scene.add(texture, ribbon(lines[i + 1], lines[i], (u[i], u[i + 1]), v), (1, 1, 1), shade=False)
+
+
+def _stations(road: Road) -> np.ndarray:
+    """Every 2 m in bends, every 4 m on straight stretches."""
+    s = np.arange(0, road.length + 0.1, 2.0)
+    bent = np.abs(road.curvature[np.minimum(s.astype(int), len(road.curvature) - 1)]) > 1 / 90
+    return s[bent | (np.arange(len(s)) % 2 == 0) | (s > s[-1] - 1)]
+
+
+def _blocks(s: np.ndarray) -> list[tuple[int, int]]:
+    """Index ranges of about BLOCK_M each."""
+    cuts = np.flatnonzero(np.diff(s // BLOCK_M, prepend=-1))
+    return list(zip(cuts, [*cuts[1:], len(s) - 1], strict=True))[: len(cuts) - (cuts[-1] == len(s) - 1)]
 
 
 def _tight_turns(road: Road) -> list[tuple[float, float]]:

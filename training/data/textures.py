@@ -44,7 +44,7 @@ def _picture(grey: np.ndarray, tint=(1, 1, 1), colour_noise=None) -> np.ndarray:
 def asphalt(rng) -> Texture:
     """About 8 m by 8 m of road: grain, stains, wheel tracks, cracks, patches, perhaps a manhole."""
     size = 512
-    grain = fractal(rng, size, rng.uniform(0.75, 1.0), 16) * rng.choice([1.5, 4, 7, 12], p=[0.2, 0.3, 0.3, 0.2])
+    grain = fractal(rng, size, rng.uniform(0.75, 1.0), 16) * rng.choice([2, 5, 9, 15], p=[0.15, 0.3, 0.3, 0.25])
     stains = fractal(rng, size, 0.5, 2, stretch=(1, 1)) * rng.uniform(2, 9)
     tracks = np.cos(np.linspace(0, 2 * np.pi * 4, size))[None] * rng.uniform(0, 5)
     grey = 150 + grain + stains + tracks
@@ -53,10 +53,11 @@ def asphalt(rng) -> Texture:
         grey[y : y + h, x : x + w] += rng.normal(0, 14)
         if rng.random() < 0.6:
             cv2.rectangle(grey, (x, y), (x + w, y + h), 95.0, 2)
-    for _ in range(rng.integers(0, 7)):  # cracks and tar seams
-        steps = rng.normal(0, 9, (40, 2)) + rng.normal(0, 8, 2)
-        line = (rng.integers(0, size, 2) + np.cumsum(steps, axis=0)).astype(np.int32)
-        cv2.polylines(grey, [line], False, float(rng.uniform(60, 115)), int(rng.integers(1, 4)), cv2.LINE_AA)
+    for _ in range(rng.integers(0, 9)):  # cracks and tar seams, many of them along the road
+        drift = rng.normal(0, 8, 2) if rng.random() < 0.5 else np.array([0.0, 13.0])
+        line = rng.integers(0, size, 2) + np.cumsum(rng.normal(0, rng.uniform(2, 9), (40, 2)) + drift, axis=0)
+        dark, thick = float(rng.uniform(35, 115)), int(rng.integers(1, 6))
+        cv2.polylines(grey, [line.astype(np.int32)], False, dark, thick, cv2.LINE_AA)
     if rng.random() < 0.4:
         at = tuple(rng.integers(60, size - 60, 2).tolist())
         cv2.circle(grey, at, 21, 85.0, -1, cv2.LINE_AA)
@@ -205,9 +206,9 @@ def shadow(rng, kind: int) -> Texture:
         alpha = 215 * np.clip(4 * (1 - np.maximum(np.abs(x), np.abs(y))), 0, 1)
     elif kind == 1:
         blobs = fractal(rng, coarsest=8, roughness=0.7)
-        alpha = 150 * np.clip(2 * (1 - np.hypot(x, y)) + 0.6 * blobs - 0.3, 0, 1)
+        alpha = 195 * np.clip(3 * (1 - np.hypot(x, y)) + 1.3 * blobs - 0.5, 0, 1)
     else:
-        alpha = np.full((SIZE, SIZE), 135.0)
+        alpha = np.full((SIZE, SIZE), 160.0)
     black = np.full((SIZE, SIZE, 3), 12)
     return Texture(np.dstack([black, alpha]).astype(np.uint8), "blend")
 

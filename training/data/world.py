@@ -67,7 +67,7 @@ class World:
     def _build(self, rng) -> None:
         azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(18, 65))
         sun = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
-        contrast = float(rng.choice([rng.uniform(0.05, 0.15), rng.uniform(0.2, 0.6)]))
+        contrast = float(rng.choice([rng.uniform(0.05, 0.15), rng.uniform(0.25, 0.7)], p=[0.35, 0.65]))
         self.scene = Scene(sun, contrast)
         self.textures = pool(int(rng.integers(POOLS)))
         used = self._trimmed()
