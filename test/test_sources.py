@@ -267,12 +267,13 @@ def test_compressed_image_is_whole_or_refused(suffix):
             decode_bytes(broken, "image")
 
 
-def test_image_bomb_is_refused_before_it_is_unpacked():
+@pytest.mark.parametrize("side", [16000, 60000])
+def test_image_bomb_is_refused_before_it_is_unpacked(side):
     def chunk(kind, body):
         crc = struct.pack(">I", zlib.crc32(kind + body))
         return struct.pack(">I", len(body)) + kind + body + crc
 
-    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
     with pytest.raises(InputError, match="usable size"):
         decode_bytes(bomb, "bomb.png")

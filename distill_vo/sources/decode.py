@@ -74,12 +74,9 @@ def decode_bytes(data: bytes, where: str) -> np.ndarray:
     if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE
             and width * height <= LARGEST_PIXELS):
         raise InputError(f"{where}: is not a PNG or JPEG image of a usable size; write it anew.")
-    # OpenCV fills what is missing of a JPEG with grey; its end marker may be followed by padding.
-    whole = data[:2] != b"\xff\xd8" or data.rstrip(b"\0")[-2:] == b"\xff\xd9"
     image = None
-    if whole:
-        with suppress(cv2.error):
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
+    with suppress(cv2.error):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
     if image is None:
         raise InputError(f"{where}: is damaged and cannot be decoded; write it anew.")
     return image

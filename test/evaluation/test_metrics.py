@@ -149,6 +149,16 @@ def test_skipped_frames_keep_their_stamps():
     assert figures.t_err_percent == pytest.approx(0, abs=1e-9)
 
 
+def test_segments_start_at_every_tenth_frame_even_if_the_first_were_skipped():
+    truth, estimate = winding(), disturbed(winding())
+    late = Trajectory(*(a[3:] for a in (estimate.stamps_ns, estimate.positions,
+                                        estimate.quaternions)))
+    poses = estimate.poses.copy()
+    poses[:3] = np.nan
+    translation, _ = segment_errors(poses, truth.poses)
+    assert evaluate(late, truth).t_err_percent == pytest.approx(100 * translation.mean())
+
+
 def test_truth_ten_times_as_fast_gives_the_same_segments():
     truth, estimate = winding(), disturbed(winding())
     at = np.arange(10 * len(truth) - 9) / 10
