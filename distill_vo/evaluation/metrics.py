@@ -8,6 +8,7 @@ evaluate_odometry.cpp); alignment, ATE and RPE are evo's, with the conventions o
 
 import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -48,6 +49,9 @@ def evaluate(estimate: Trajectory, truth: Trajectory, alignment: str = "none") -
     if alignment not in ALIGNMENTS:
         raise InputError(f"alignment: '{alignment}' is not known; use one of "
                          f"{', '.join(ALIGNMENTS)}.")
+    if find_spec("evo") is None:
+        raise InputError("evo: this Python library computes ATE and RPE and is not installed; run "
+                         "pip install evo.")
     estimate, truth = in_order(estimate), in_order(truth)
     mine, its = associate(estimate.stamps_ns, truth.stamps_ns)
     if len(mine) == 0:
