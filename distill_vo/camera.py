@@ -114,13 +114,13 @@ CANONICAL = Camera(640, 192, 380.0, 380.0, 319.5, 91.0)
 
 
 class CanonicalView:
-    """The remap that undistorts, crops and resizes one camera's images to CANONICAL, in grey.
+    """The remap that undistorts, crops and resizes one camera's images to CANONICAL, grey or in colour.
 
     Camera and canonical view share centre and optical axes: no motion changes by it.
     """
 
-    def __init__(self, camera: Camera):
-        self.camera = camera
+    def __init__(self, camera: Camera, colour: bool = False):
+        self.camera, self.colour = camera, colour
         # Bilinear sampling skips pixels when it shrinks by more than two: average whole blocks first.
         self._bin = max(1, round(camera.fx / CANONICAL.fx / 1.5))
         xy = project(camera.binned(self._bin, self._bin), _canonical_rays())
@@ -134,19 +134,22 @@ class CanonicalView:
                              "trained on is seen by this camera; check width, height and camera matrix.")
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Image (H, W) grey or (H, W, 3) BGR, uint8, of the camera's size -> (192, 640) grey uint8.
+        """Image (H, W) grey or (H, W, 3) BGR, uint8, of the camera's size -> (192, 640[, 3]) uint8.
 
         Raises InputError where the image is not of the calibrated size.
         """
         if image.shape[:2] != (self.camera.height, self.camera.width):
             raise InputError(f"image: is {image.shape[1]}x{image.shape[0]} but its calibration says "
                              f"{self.camera.width}x{self.camera.height}; calibrate at the size in use.")
-        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        if self.colour and image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        elif not self.colour and image.ndim == 3:
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         if self._bin > 1:
             size = (self.camera.width // self._bin, self.camera.height // self._bin)
-            whole = grey[: size[1] * self._bin, : size[0] * self._bin]
-            grey = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
-        return cv2.remap(grey, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            whole = image[: size[1] * self._bin, : size[0] * self._bin]
+            image = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
+        return cv2.remap(image, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _canonical_rays() -> np.ndarray:

@@ -1,6 +1,8 @@
 """What the networks see of two consecutive canonical frames.
 
-Frames are (192, 640) grey uint8; what comes out is float32 (channels, rows, columns) without batch.
+A front end turns two views of (192, 640) pixels into one array (channels, rows, columns), without batch;
+`mirrored` is what it would make of the views seen in a mirror. DenseFlow is what ships; StackedFrames is
+the paper's own input, for those who train on much real data.
 """
 
 import cv2
@@ -19,6 +21,8 @@ class DenseFlow:
     Source: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS).
     """
 
+    colour = False
+    dtype = np.float32
     shape = (2, CANONICAL.height // CELL, CANONICAL.width // CELL)
 
     def __init__(self):
@@ -33,13 +37,32 @@ class DenseFlow:
         cells = cv2.resize(flow, (columns, rows), interpolation=cv2.INTER_AREA)
         return np.ascontiguousarray(cells.transpose(2, 0, 1))
 
+    @staticmethod
+    def mirrored(x: np.ndarray) -> np.ndarray:
+        """(..., 2, rows, columns) -> the same shape: columns flipped, u negated."""
+        flipped = x[..., ::-1].copy()
+        flipped[..., 0, :, :] *= -1
+        return flipped
 
-def mirrored(grid: np.ndarray) -> np.ndarray:
-    """The flow grid (..., 2, rows, columns) seen in a mirror: columns flipped, u negated."""
-    flipped = grid[..., ::-1].copy()
-    flipped[..., 0, :, :] *= -1
-    return flipped
 
+class StackedFrames:
+    """The two colour frames themselves, one on the other. Source: Wang et al., "DeepVO", ICRA 2017."""
+
+    colour = True
+    dtype = np.uint8
+    shape = (6, CANONICAL.height, CANONICAL.width)
+
+    def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Two (192, 640, 3) BGR frames -> (6, 192, 640) uint8."""
+        return np.concatenate([previous, current], axis=2).transpose(2, 0, 1).copy()
+
+    @staticmethod
+    def mirrored(x: np.ndarray) -> np.ndarray:
+        """(..., 6, 192, 640) -> the same shape: columns flipped."""
+        return x[..., ::-1].copy()
+
+
+FRONT_ENDS = {"dense_flow": DenseFlow, "stacked_frames": StackedFrames}
 
 # A motion (tx, ty, tz, rx, ry, rz) seen in the same mirror: what points or turns sideways changes sign.
 MIRROR_SIGNS = np.array([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0])

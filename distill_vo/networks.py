@@ -7,10 +7,12 @@ Regressor Network", ICCV 2019; the flow-grid variants and all widths are this pr
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from distill_vo.frontend import FRONT_ENDS
 
 MOTION = 6  # tx, ty, tz in metres, rx, ry, rz rotation vector in radians, camera optical axes
 
@@ -19,14 +21,15 @@ MOTION = 6  # tx, ty, tz in metres, rx, ry, rz rotation vector in radians, camer
 class NetworkSettings:
     """A pose regressor's shape. Everything that is needed to build it and nothing more."""
 
-    input_shape: tuple[int, int, int]  # channels, rows, columns of the front end
+    front_end: Literal["dense_flow", "stacked_frames"]
     convolutions: tuple[tuple[int, int, int], ...]  # (kernel side, stride, channels) each
     fully_connected: tuple[int, ...]  # widths of the layers before the output layer
     hint_layer: int  # which fully connected layer (1 is the first) is hint or guided layer
     lstm_layers: int = 0  # 0: no recurrence, no state
     lstm_width: int = 0
     dropout: float = 0.0
-    input_scale: float = 1.0  # what the input is divided by
+    input_offset: float = 0.0  # subtracted from the input
+    input_scale: float = 1.0  # what the input is divided by then
     motion_scale: tuple[float, ...] = (1.0,) * MOTION  # what the raw outputs are multiplied by
 
 
@@ -45,7 +48,7 @@ class PoseRegressor(nn.Module):
     def __init__(self, settings: NetworkSettings):
         super().__init__()
         self.settings = settings
-        channels, rows, columns = settings.input_shape
+        channels, rows, columns = FRONT_ENDS[settings.front_end].shape
         layers: list[nn.Module] = []
         for kernel, stride, width in settings.convolutions:
             layers += [nn.Conv2d(channels, width, kernel, stride, kernel // 2), nn.LeakyReLU(0.1)]
@@ -68,7 +71,8 @@ class PoseRegressor(nn.Module):
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Regression:
         lead = x.shape[:-3]
-        x = self.encoder(x.reshape(-1, *x.shape[-3:]) / self.settings.input_scale)
+        x = (x.reshape(-1, *x.shape[-3:]) - self.settings.input_offset) / self.settings.input_scale
+        x = self.encoder(x)
         x = x.reshape(*lead, -1)
         if self.lstm is not None:
             x, state = self.lstm(x, state)

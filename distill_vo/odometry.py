@@ -63,7 +63,7 @@ class VisualOdometry:
 
     def __init__(self, student: Student, camera: Camera, base_T_camera: np.ndarray | None = None,
                  settings: OdometrySettings | None = None):
-        self.view = CanonicalView(camera)
+        self.view = CanonicalView(camera, student.front_end.colour)
         self.student = student
         self.settings = settings or OdometrySettings()
         self._scale = camera.mount_height_m / CANONICAL.mount_height_m

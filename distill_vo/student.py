@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from distill_vo import settings as typed
 from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
-from distill_vo.frontend import MIRROR_SIGNS, DenseFlow, mirrored
+from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from distill_vo.networks import MOTION, NetworkSettings, PoseRegressor
 
 MODELS = Path(__file__).parent / "models"
@@ -42,7 +42,7 @@ class Student:
     def __init__(self, network: PoseRegressor, settings: StudentSettings, name: str, digest: str = "",
                  device: str = "cpu"):
         self.name, self.digest, self.device, self.settings = name, digest, device, settings
-        self.front_end = DenseFlow()
+        self.front_end = FRONT_ENDS[settings.network.front_end]()
         self.network = network.to(device).eval()
         self._sigma_scale = np.array(settings.sigma_scale)
         if device == "cpu":
@@ -56,7 +56,7 @@ class Student:
         Camera optical axes, k-1 -> k, at the training camera's height. The prediction is averaged
         with the mirrored one of the mirrored input, which takes out any bias to one side.
         """
-        batch = torch.from_numpy(np.stack([x, mirrored(x)])).to(self.device)
+        batch = torch.from_numpy(np.stack([x, self.front_end.mirrored(x)])).to(self.device)
         out = self.network(batch)
         motion = out.motion.double().cpu().numpy()
         sigma = np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0) * self._sigma_scale
@@ -141,7 +141,7 @@ def _digest(weights: dict[str, torch.Tensor], settings: str) -> str:
 
 
 def _check(settings: StudentSettings, path: Path) -> None:
-    """Refuse what this version cannot run, before anything of that size is allocated."""
-    if settings.network.input_shape != DenseFlow.shape or settings.camera != CANONICAL:
-        raise InputError(f"{path}: was trained on input {settings.network.input_shape} of another view; "
-                         f"this version feeds {DenseFlow.shape}.")
+    """Refuse what this version cannot run."""
+    if settings.camera != CANONICAL:
+        raise InputError(f"{path}: was trained on another view ({settings.camera}) than the one this "
+                         "version gives; export it with this version.")

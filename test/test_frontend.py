@@ -6,7 +6,7 @@ import pytest
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frontend import CELL, MIRROR_SIGNS, DenseFlow, mirrored
+from distill_vo.frontend import CELL, MIRROR_SIGNS, DenseFlow, StackedFrames
 
 
 def texture(seed=0) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_the_mirrored_grid_is_the_flow_of_mirrored_images():
     image, other = texture(), rotated(texture(), (0.005, 0.02, 0.01))
     flow = DenseFlow()
     seen_in_mirror = flow(image[:, ::-1].copy(), other[:, ::-1].copy())
-    difference = seen_in_mirror - mirrored(flow(image, other))
+    difference = seen_in_mirror - flow.mirrored(flow(image, other))
     assert np.abs(difference[:, 1:-1, 3:-3]).mean() < 0.1
 
 
@@ -61,3 +61,10 @@ def test_mirrored_motion_is_the_motion_reflected_at_the_vertical_plane():
     reflection = np.diag([-1.0, 1, 1, 1])
     np.testing.assert_allclose(geometry.from_motion(MIRROR_SIGNS * p),
                                reflection @ geometry.from_motion(p) @ reflection, atol=1e-15)
+
+
+def test_stacked_frames_in_a_mirror_are_the_stacked_mirrored_frames():
+    a, b = np.random.default_rng(0).integers(0, 256, (2, 192, 640, 3), np.uint8)
+    stack = StackedFrames()
+    np.testing.assert_array_equal(stack(a[:, ::-1], b[:, ::-1]), stack.mirrored(stack(a, b)))
+    np.testing.assert_array_equal(stack(a, b)[3:], b.transpose(2, 0, 1))

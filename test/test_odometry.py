@@ -17,14 +17,23 @@ MOUNTINGS = {
 }
 
 
+class NumberReader:
+    """A front end that gives the numbers of the two images, and how much moved between them."""
+
+    colour = False
+
+    def __init__(self, flow_px: float):
+        self.flow_px = flow_px
+
+    def __call__(self, previous, current):
+        return np.array([previous[0, 0], current[0, 0], self.flow_px * 100], float)
+
+
 class KnowingStudent:
     """Images are their own number in grey; the motion between two is looked up in the truth."""
 
     def __init__(self, camera_poses: np.ndarray, flow_px: float = 10.0):
-        self.camera_poses, self.flow_px = camera_poses, flow_px
-
-    def front_end(self, previous, current):
-        return np.array([previous[0, 0], current[0, 0], self.flow_px * 100], float)
+        self.camera_poses, self.front_end = camera_poses, NumberReader(flow_px)
 
     def __call__(self, x):
         before, after = self.camera_poses[x[:2].astype(int)]

@@ -9,12 +9,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
-from distill_vo.frontend import MIRROR_SIGNS, DenseFlow, mirrored
+from distill_vo.frontend import MIRROR_SIGNS, DenseFlow
 from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.odometry import VisualOdometry
 from distill_vo.student import Student, StudentSettings, save
 
-SETTINGS = NetworkSettings(DenseFlow.shape, ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2,
+SETTINGS = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2,
                            input_scale=8.0, motion_scale=(0.1, 0.1, 0.5, 0.01, 0.02, 0.01))
 
 
@@ -40,7 +42,7 @@ def test_a_loaded_student_has_the_settings_it_was_saved_with(file):
 def test_what_is_mirrored_moves_mirrored(file, flow):
     student = Student.load(file, "cpu")
     motion, sigma = student(flow)
-    seen, sigma_seen = student(mirrored(flow))
+    seen, sigma_seen = student(DenseFlow.mirrored(flow))
     np.testing.assert_allclose(seen, MIRROR_SIGNS * motion, rtol=1e-5, atol=1e-8)
     np.testing.assert_allclose(sigma_seen, sigma, rtol=1e-5)
 
@@ -91,11 +93,21 @@ def test_a_truncated_file_is_refused(file):
         Student.load(file)
 
 
-def test_a_student_for_other_input_is_refused(tmp_path):
-    other = dataclasses.replace(SETTINGS, input_shape=(2, 6, 20))
-    save(tmp_path / "other.safetensors", PoseRegressor(other), StudentSettings(other))
-    with pytest.raises(InputError, match="input"):
-        Student.load(tmp_path / "other.safetensors")
+def test_a_student_of_another_view_is_refused(tmp_path):
+    wide = dataclasses.replace(CANONICAL, fx=200.0)
+    save(tmp_path / "wide.safetensors", PoseRegressor(SETTINGS), StudentSettings(SETTINGS, camera=wide))
+    with pytest.raises(InputError, match="view"):
+        Student.load(tmp_path / "wide.safetensors")
+
+
+def test_a_student_that_sees_whole_frames_drives_too(tmp_path):
+    settings = dataclasses.replace(SETTINGS, front_end="stacked_frames", convolutions=((7, 8, 4), (7, 8, 4)),
+                                   input_offset=128.0, input_scale=64.0)
+    save(tmp_path / "frames.safetensors", PoseRegressor(settings), StudentSettings(settings))
+    odometry = VisualOdometry(Student.load(tmp_path / "frames.safetensors", "cpu"), CANONICAL)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 192, 640, 3), np.uint8)
+    moved = [odometry.track(i, frame) for i, frame in enumerate(frames)]
+    assert np.isfinite(moved[1].pose).all() and not np.array_equal(moved[1].pose, np.eye(4))
 
 
 def test_an_unknown_name_lists_the_shipped_ones():

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distill_vo.frontend import MIRROR_SIGNS, mirrored
+from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from training.data.cache import PairCache
 
 
@@ -33,6 +33,7 @@ class Batches:
                  rank: int = 0, world: int = 1):
         self.cache, self.size, self.window, self.seed = cache, batch, window, seed
         self.noise_px, self.rank, self.world = noise_px, rank, world
+        self._mirrored = FRONT_ENDS[cache.front_end].mirrored
         self._starts = cache.windows(window, max(1, window // 2))
 
     def __len__(self) -> int:
@@ -51,8 +52,8 @@ class Batches:
 
     def _load(self, rows: np.ndarray, mirror: np.ndarray, noise_seed: tuple) -> Batch:
         index = rows[:, None] + np.arange(self.window)
-        inputs, motions = self.cache.inputs[index], self.cache.motions[index]
-        inputs[mirror] = mirrored(inputs[mirror])
+        inputs, motions = self.cache.inputs[index].astype(np.float32), self.cache.motions[index]
+        inputs[mirror] = self._mirrored(inputs[mirror])
         motions[mirror] *= MIRROR_SIGNS
         if self.noise_px:
             noise = np.random.default_rng(noise_seed).standard_normal(inputs.shape, np.float32)

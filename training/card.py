@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     story = json.loads((args.run / "run.json").read_text())
     weights = args.run / f"{story['name']}.safetensors"
     student = Student.load(weights, "cpu")
-    validation = PairCache.open(args.validation, student.settings.network.input_shape)
+    validation = PairCache.open(args.validation, student.settings.network.front_end)
     content = story | {
         "parameters": count_parameters(student.network), "digest": student.digest,
         "megabytes": weights.stat().st_size / 1e6,

@@ -5,7 +5,7 @@ import torch
 
 from distill_vo import geometry
 from distill_vo.evaluation.metrics import segment_errors
-from distill_vo.frontend import MIRROR_SIGNS, mirrored
+from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from distill_vo.networks import PoseRegressor
 from training.data.cache import PairCache
 
@@ -19,9 +19,10 @@ def predict(network: PoseRegressor, inputs: np.ndarray, device) -> tuple[np.ndar
     Averaged with the mirrored prediction, as a student does on the robot; an LSTM starts from rest.
     """
     network.eval()
+    mirrored = FRONT_ENDS[network.settings.front_end].mirrored
     motions, sigmas, state = [], [], None
     for start in range(0, len(inputs), CHUNK):
-        chunk = inputs[start:start + CHUNK]
+        chunk = inputs[start:start + CHUNK].astype(np.float32)
         out = network(torch.from_numpy(np.stack([chunk, mirrored(chunk)])).to(device), state)
         state = out.state
         motion = out.motion.double().cpu().numpy()

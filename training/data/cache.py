@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from distill_vo.errors import InputError
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.trajectory import write_whole
 
 FORMAT = 1
@@ -37,12 +38,16 @@ class PairCache:
     tracks: tuple[Track, ...]
     about: dict
 
+    @property
+    def front_end(self) -> str:
+        return self.about["front_end"]
+
     def __len__(self) -> int:
         return len(self.motions)
 
     @classmethod
-    def open(cls, path: str | Path, input_shape: tuple[int, ...]) -> "PairCache":
-        """Raises InputError where there is no whole cache of pairs of this input shape."""
+    def open(cls, path: str | Path, front_end: str) -> "PairCache":
+        """Raises InputError where there is no whole cache of pairs as this front end sees them."""
         path = Path(path)
         if not (path / "cache.json").is_file():
             raise InputError(f"{path}: is no finished cache; make one with `python -m training prepare "
@@ -53,9 +58,12 @@ class PairCache:
                              f"{FORMAT}; prepare it anew.")
         inputs = np.load(path / "inputs.npy", mmap_mode="r")
         motions = np.load(path / "motions.npy", mmap_mode="r")
-        if inputs.shape[1:] != tuple(input_shape) or len(inputs) != len(motions):
-            raise InputError(f"{path}: holds inputs of shape {inputs.shape[1:]}, the network takes "
-                             f"{tuple(input_shape)}; prepare it with the network's front end.")
+        if about["front_end"] != front_end or inputs.shape[1:] != FRONT_ENDS[front_end].shape:
+            raise InputError(f"{path}: holds pairs as {about['front_end']} sees them, the network takes "
+                             f"{front_end}; prepare it with --front-end {front_end}.")
+        if not len(inputs) == len(motions) == about["tracks"][-1]["stop"]:
+            raise InputError(f"{path}: inputs.npy, motions.npy and cache.json disagree on the number of "
+                             "pairs; prepare it anew.")
         return cls(path, inputs, motions, tuple(Track(**t) for t in about["tracks"]), about)
 
     def windows(self, length: int, hop: int) -> np.ndarray:
