@@ -4,13 +4,17 @@ Transforms are (4, 4) float64; stamps are int nanoseconds. Numbers pass through 
 message is the pose of the trajectory file, to the last bit.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose, PoseStamped, Quaternion, Transform, TransformStamped, Vector3
 from nav_msgs.msg import Odometry
 
 from distill_vo import geometry
-from distill_vo.odometry import Estimate
+
+if TYPE_CHECKING:
+    from distill_vo.odometry import Estimate
 
 
 def time_from_ns(stamp_ns: int) -> Time:
@@ -49,7 +53,7 @@ def pose_stamped(stamp_ns: int, frame: str, T: np.ndarray) -> PoseStamped:
     return message
 
 
-def odometry(estimate: Estimate, odom_frame: str, base_frame: str) -> Odometry:
+def odometry(estimate: "Estimate", odom_frame: str, base_frame: str) -> Odometry:
     """Pose of base in odom, twist in base, both with covariance (REP-103, REP-105)."""
     message = Odometry(child_frame_id=base_frame)
     message.header.stamp = time_from_ns(estimate.stamp_ns)

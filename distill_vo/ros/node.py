@@ -25,29 +25,11 @@ from distill_vo.errors import InputError
 from distill_vo.odometry import Estimate, Status, VisualOdometry
 from distill_vo.ros import messages, parameters
 from distill_vo.ros.health import Health
-from distill_vo.ros.parameters import Spec
 from distill_vo.ros.transforms import DYNAMIC_QOS, TransformListener, static_publisher_line
+from distill_vo.ros.vo_parameters import PARAMETERS
 from distill_vo.sources.decode import decode
-from distill_vo.student import DEFAULT, DEVICES, Student
+from distill_vo.student import Student
 
-PARAMETERS: parameters.Table = {
-    "model": Spec(DEFAULT, "Student: the name of one that comes with the package, or a path to a file."),
-    "device": Spec("auto", "Where the student runs; auto takes a GPU where there is one.", DEVICES),
-    "camera_height": Spec(1.65, "Height of the camera above the road in metres; sets the metric scale.",
-                          range=(0.05, 100.0)),
-    "odom_frame": Spec("odom", "Frame the robot's pose is given in; its origin is the first image."),
-    "base_frame": Spec("base_link", "Frame of the robot whose pose and twist are published."),
-    "camera_frame": Spec("", "Optical frame of the camera; empty: frame_id of the images' header."),
-    "publish_tf": Spec(True, "Whether odom -> base goes to /tf; false where a filter does that.",
-                       live=True),
-    "image_reliability": Spec("best_effort", "QoS of image and camera_info; best_effort matches every "
-                              "camera driver.", ("best_effort", "reliable")),
-    "image_depth": Spec(10, "Images that may wait for their turn; older ones are dropped.",
-                        range=(1, 1000)),
-    "image_transport": Spec("raw", "raw subscribes image (sensor_msgs/Image), compressed "
-                            "image/compressed (CompressedImage).", ("raw", "compressed")),
-    "autostart": Spec(True, "Configure and activate at start; false leaves that to a lifecycle manager."),
-}
 PATH_PERIOD_NS = 500_000_000  # image time between two poses of the path
 PATH_POSES = 2000
 PATIENCE_S = 5.0  # before the log says what is being waited for

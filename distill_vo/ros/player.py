@@ -4,6 +4,7 @@ The bag's messages go out as they were recorded, reliably; /clock is the bag's t
 """
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,11 +30,13 @@ PARAMETERS: parameters.Table = {
     "start": Spec(0.0, "Seconds of the bag to skip.", range=(0.0, 1e6)),
     "loop": Spec(False, "Begin again at the end, until stopped."),
     "lockstep": Spec(False, "Send the next image when the odometry of the last has come."),
-    "timeout": Spec(10.0, "Seconds to wait for an odometry node, and for the odometry of one image.",
+    "timeout": Spec(30.0, "Seconds to wait for an odometry node, and for the odometry of one image.",
                     range=(0.1, 3600.0)),
     "out": Spec("", "Folder for trajectory, picture and figures; empty: none are written."),
 }
+PROGRESS_S = 2.0
 TICK_S = 0.05  # between two looks at what other nodes have discovered
+RESET_S = 3.0  # other odometry nodes may not have ~/reset
 RESEND_S = 0.25  # until an odometry node that still gathers calibration and TF has answered once
 
 
@@ -54,6 +57,8 @@ class Player(Node):
         self.image_topic = self.settings.image_topic or None
         if self.settings.lockstep or self.settings.out or self.image_topic:
             self.image_topic = pick_image_topic(self.recording.path, types, self.image_topic)
+        if self.settings.out:
+            make_folder(self.settings.out)
         # Subscribed before anything is published: who knows our publishers knows this as well.
         self._poses: dict[int, tuple[list[float], list[float]]] = {}
         odom = self.create_subscription(Odometry, "odom", self._on_odometry, 100)
@@ -65,7 +70,7 @@ class Player(Node):
                                for t, kind in classes.items() if kind}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
-        self.sent = 0
+        self.sent, self.seconds = 0, 0.0
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -88,42 +93,50 @@ class Player(Node):
         deadline = time.monotonic() + seconds
         while not done() and not self._stop.requested:
             left = deadline - time.monotonic()
+            self._executor.spin_once(max(0.0, min(left, TICK_S)))
             if left <= 0:
                 break
-            self._executor.spin_once(min(left, TICK_S))
         return done()
 
     def find_odometry(self) -> None:
         """Wait for an odometry node and reset it, so that this run is like any other.
 
-        Its answer proves that both sides know each other's topics: from then on nothing is lost. Raises
-        InputError in lockstep if there is none.
+        Its answer proves that both sides know each other's topics: from then on nothing is lost.
+        Raises InputError in lockstep if there is none.
         """
         def ready() -> bool:
             image = self._publishers_of.get(self.image_topic)
-            return bool(self.count_publishers(self._odom_topic)
-                        and (image is None or image.get_subscription_count()))
+            return bool(self._odometry_node() and (not image or image.get_subscription_count()))
 
-        if not self._spin_until(ready, self.settings.timeout):
-            if self.settings.lockstep and not self._stop.requested:
-                raise InputError(
-                    f"{self._odom_topic}: no odometry node subscribed {self.image_topic} within "
-                    f"{self.settings.timeout:g} s; start vo_node with its image remapped to that topic.")
-            return
-        info = self.get_publishers_info_by_topic(self._odom_topic)[0]
-        name = f"{info.node_namespace.rstrip('/')}/{info.node_name}/reset"
-        client = self.create_client(Trigger, name)
-        if self._spin_until(client.service_is_ready, self.settings.timeout):
-            self._spin_until(client.call_async(Trigger.Request()).done, self.settings.timeout)
-        self.destroy_client(client)
+        if self._spin_until(ready, self.settings.timeout):
+            client = self.create_client(Trigger, f"{self._odometry_node()}/reset")
+            if self._spin_until(client.service_is_ready, RESET_S):
+                self._spin_until(client.call_async(Trigger.Request()).done, RESET_S)
+            self.destroy_client(client)
+        elif self.settings.lockstep and not self._stop.requested:
+            raise InputError(
+                f"{self._odom_topic}: no odometry node subscribed {self.image_topic} within "
+                f"{self.settings.timeout:g} s; start vo_node with its image remapped to that topic.")
+
+    def _odometry_node(self) -> str | None:
+        """Full name of the node that publishes `odom`, once discovery has brought it."""
+        names = [f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+                 for info in self.get_publishers_info_by_topic(self._odom_topic)]
+        return next((name for name in names if "_UNKNOWN_" not in name), None)
 
     # -- playing -----------------------------------------------------------------------------------
     def play(self) -> None:
         """Publish the bag once, from `start`. Raises InputError where the bag breaks off."""
         self._poses.clear()
-        self.sent = 0
+        self.sent, began = 0, time.monotonic()
+        try:
+            self._publish_all(began)
+        finally:
+            self.seconds = time.monotonic() - began
+
+    def _publish_all(self, began: float) -> None:
         settings, last_image = self.settings, None
-        began, first_ns = time.monotonic(), self.recording.start_ns + int(settings.start * 1e9)
+        first_ns = self.recording.start_ns + int(settings.start * 1e9)
         for topic, time_ns, data in self.recording.messages(first_ns):
             if topic not in self._publishers_of:
                 continue
@@ -138,6 +151,8 @@ class Player(Node):
             self.sent += topic == self.image_topic
             self._clock_publisher.publish(Clock(clock=messages.time_from_ns(time_ns)))
             self._publishers_of[topic].publish(data)
+            self.get_logger().info(f"{self.sent} images sent, odometry of {len(self._poses)}",
+                                   throttle_duration_sec=PROGRESS_S)
         self._await_odometry(last_image if self.settings.lockstep else None)
         if not self.settings.lockstep and self.image_topic:
             self._spin_until(lambda: len(self._poses) >= self.sent, 1.0)
@@ -154,3 +169,12 @@ class Player(Node):
                 self.get_logger().warning(f"no odometry for the image of {stamp * 1e-9:.3f} s")
                 return
             self._publishers_of[self.image_topic].publish(image)
+
+
+def make_folder(path: str) -> None:
+    """Before the bag is played, not after. Raises InputError where that cannot be done."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"out '{path}': is no folder that can be written ({error.strerror}); give "
+                         "another.") from error

@@ -7,7 +7,6 @@ there. In lockstep the next image is sent when the odometry of the last has come
 
 import argparse
 import sys
-from pathlib import Path
 
 from distill_vo.ros import process
 
@@ -42,15 +41,19 @@ def _replay(args: list[str], stop: process.Stop) -> int:
 
 
 def _report(player) -> None:
-    from distill_vo.evaluation import report
+    """Say what came back, and write and print the figures where that was asked for."""
+    from distill_vo.evaluation.report import table, write_results
     from distill_vo.sources.bag import open_bag_source
 
-    trajectory = player.trajectory()
-    print(f"replay: {player.sent} images sent, odometry of {len(trajectory)} came back, "
-          f"{player.sent - len(trajectory)} lost", flush=True)
-    if player.settings.out and len(trajectory):
-        truth = open_bag_source(player.recording.path, player.image_topic).truth
-        report.write_results(Path(player.settings.out), trajectory, truth)
+    trajectory, out = player.trajectory(), player.settings.out
+    lost = player.sent - len(trajectory)
+    print(f"replay: {player.sent} images sent, {lost} without odometry", flush=True)
+    if out and len(trajectory):
+        source = open_bag_source(player.recording.path, player.image_topic)
+        figures = write_results(out, trajectory, source.truth, source.base_T_camera, {
+            "source": source.name, "images_sent": player.sent, "images_without_odometry": lost,
+            "seconds": player.seconds})
+        print(f"{table(figures)}\nresults in {out}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from distill_vo import geometry
+from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.student import StudentSettings, save
 
 if find_spec("rclpy") is None:
     collect_ignore_glob = ["test_*.py"]  # no ROS 2 on this machine
@@ -78,6 +81,17 @@ def run(tmp_path):
     for program in programs:
         program.process.kill()
         program.process.wait()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """A student that has learned nothing; the facts tested here hold for any."""
+    torch.manual_seed(0)
+    settings = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2, input_scale=8.0,
+                               motion_scale=(0.1, 0.1, 0.5, 0.01, 0.02, 0.01))
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save(path, PoseRegressor(settings), StudentSettings(settings))
+    return path
 
 
 @pytest.fixture(scope="session")

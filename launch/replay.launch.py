@@ -1,0 +1,40 @@
+"""A rosbag2 bag through the node, and the odometry judged; everything ends with the bag.
+
+ros2 launch distill_vo replay.launch.py bag:=drive out:=results
+
+Arguments of vo.launch.py do here as well. In lockstep (the default) every image is used and figures are
+the same every time; lockstep:=false plays in real time, rviz:=true shows it.
+"""
+
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, ThisLaunchFileDir
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchDescription
+
+# name -> type, default (None: must be given), what it is
+ARGUMENTS = {
+    "bag": (str, None, "folder of a rosbag2 bag (mcap or sqlite3)"),
+    "out": (str, "results", "folder for trajectory, picture and figures"),
+    "lockstep": (bool, "true", "send the next image when the odometry of the last has come"),
+    "rate": (float, "1.0", "pace of a replay that is not in lockstep"),
+    "start": (float, "0.0", "seconds of the bag to skip"),
+    "loop": (bool, "false", "begin again at the end"),
+}
+
+
+def generate_launch_description():
+    parameters = {name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+                  for name, (kind, _, _) in ARGUMENTS.items()}
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=text)
+          for name, (_, default, text) in ARGUMENTS.items()),
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(PathJoinSubstitution([ThisLaunchFileDir(), "vo.launch.py"])),
+            launch_arguments={"use_sim_time": "true"}.items()),
+        Node(package="distill_vo", executable="replay", output="screen", parameters=[parameters],
+             namespace=LaunchConfiguration("namespace"),
+             on_exit=Shutdown(reason="the bag has been replayed")),
+    ])

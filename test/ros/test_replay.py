@@ -1,0 +1,123 @@
+"""A bag through `replay`, and back as odometry."""
+
+import signal
+from functools import partial
+
+import cv2
+import numpy as np
+import pytest
+from nav_msgs.msg import Odometry
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+
+from distill_vo import cli
+from distill_vo.bags import kitti_to_bag
+from distill_vo.ros import messages
+from distill_vo.trajectory import read
+
+NODE, REPLAY = "distill_vo.ros.vo_node", "distill_vo.ros.replay"
+
+
+@pytest.fixture(scope="session")
+def sequence(images, tmp_path_factory):
+    """A KITTI sequence folder with the truth of a straight drive at 8 m/s."""
+    folder = tmp_path_factory.mktemp("kitti") / "sequences" / "00"
+    (folder / "image_0").mkdir(parents=True)
+    for k, image in enumerate(images):
+        cv2.imwrite(str(folder / "image_0" / f"{k:06d}.png"), image)
+    (folder / "calib.txt").write_text("P0: 190 0 159.5 0 0 190 45 0 0 0 1 0\n")
+    (folder / "times.txt").write_text("".join(f"{k * 0.1:e}\n" for k in range(len(images))))
+    poses = folder.parent.parent / "poses"
+    poses.mkdir()
+    lines = [f"1 0 0 0 0 1 0 0 0 0 1 {0.8 * k}\n" for k in range(len(images))]
+    (poses / "00.txt").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def bag(sequence, tmp_path):
+    kitti_to_bag(sequence, tmp_path / "bag")
+    return tmp_path / "bag"
+
+
+def on_bag(*parameters: str) -> list[str]:
+    """Arguments that connect the node to a bag's topics."""
+    remaps = ["-r", "image:=/camera/image_raw", "-r", "camera_info:=/camera/camera_info"]
+    return ["--ros-args", *remaps, *(word for p in parameters for word in ("-p", p))]
+
+
+@pytest.mark.parametrize("storage, transport", [("mcap", "raw"), ("sqlite3", "compressed")])
+def test_lockstep_replay_and_offline_run_give_the_same_bytes(run, domain, model, sequence, tmp_path,
+                                                                     storage, transport):
+    bag, out, offline = tmp_path / "bag", tmp_path / "replayed", tmp_path / "offline"
+    count = kitti_to_bag(sequence, bag, storage, compressed=transport == "compressed")
+    node = run(NODE, *on_bag(f"model:={model}", f"image_transport:={transport}"))
+    replay = run(REPLAY, bag, "--ros-args", "-p", "lockstep:=true", "-p", f"out:={out}")
+    assert replay.wait() == 0, replay.log + node.log
+    assert f"{count} images sent, 0 without odometry" in replay.log
+    assert node.stop(signal.SIGTERM) == 0
+    assert f"{count} frames (0 lost)" in node.log
+
+    assert cli.main(["run", str(bag), "--out", str(offline), "--model", str(model)]) == 0
+    assert len(read(out / "trajectory.tum")) == count
+    for name in ("trajectory.tum", "trajectory.kitti"):
+        assert (out / name).read_bytes() == (offline / name).read_bytes()
+    assert "path length (m)" in replay.log and (out / "path.png").stat().st_size > 0
+
+
+def test_a_looping_bag_starts_anew_at_the_origin(run, robot, model, bag):
+    node = run(NODE, *on_bag(f"model:={model}"))
+    replay = run(REPLAY, bag, "--ros-args", "-p", "lockstep:=true", "-p", "loop:=true")
+    assert robot.until(lambda: min(np.diff(robot.stamps()), default=0) < 0), replay.log + node.log
+    again = next(k for k, step in enumerate(np.diff(robot.stamps()), start=1) if step < 0)
+    assert messages.position_and_quaternion(robot.odometry[again].pose.pose) == (
+        [0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0])
+    assert replay.stop(signal.SIGINT) == 0 and node.stop(signal.SIGINT) == 0
+
+
+class Listener:
+    """A stand-in for an odometry node: answers every image but those it is told to miss."""
+
+    def __init__(self, robot, misses: set[int]):
+        self.images, self.clock, self.robot, self.misses = [], [], robot, misses
+        self.publisher = robot.node.create_publisher(Odometry, "odom", 10)
+        robot.node.create_subscription(Image, "/camera/image_raw", self.on_image, 10)
+        robot.node.create_subscription(Clock, "/clock", self.on_clock, 10)
+
+    def on_image(self, message: Image) -> None:
+        if len(self.images) not in self.misses:
+            self.publisher.publish(Odometry(header=message.header))
+        self.images.append(message)
+
+    def on_clock(self, message: Clock) -> None:
+        self.clock.append(messages.ns_from_time(message.clock))
+
+
+def test_what_was_recorded_arrives_and_what_is_not_answered_is_counted(run, robot, images, bag):
+    listener = Listener(robot, misses={5})
+    replay = run(REPLAY, bag, "--ros-args", "-p", "lockstep:=true", "-p", "timeout:=2.0")
+    assert robot.until(lambda: replay.process.poll() is not None)
+    assert replay.wait() == 0
+    assert f"{len(images)} images sent, 1 without odometry" in replay.log
+    assert len(listener.images) == len(images)
+    for message, image in zip(listener.images, images, strict=True):
+        assert np.array_equal(np.frombuffer(message.data, np.uint8).reshape(image.shape), image)
+    stamps = [messages.ns_from_time(m.header.stamp) for m in listener.images]
+    assert np.array_equal(np.diff(stamps), [100_000_000] * (len(images) - 1))
+    assert listener.clock == sorted(listener.clock) and set(stamps) <= set(listener.clock)
+
+
+def test_bad_input_is_refused_in_one_sentence(run, bag, tmp_path):
+    broken = tmp_path / "broken.mcap"
+    whole = next(bag.glob("*.mcap")).read_bytes()
+    broken.write_bytes(whole[:len(whole) // 2])
+    start = partial(run, REPLAY)
+    cases = {"none was given": start(), "there is no rosbag2 bag here": start(tmp_path / "nowhere"),
+             "broken.mcap": start(broken),
+             "no image topic /front": start(bag, "--ros-args", "-p", "image_topic:=/front"),
+             "from 0.01 to 100": start(bag, "--ros-args", "-p", "rate:=0.0")}
+    for sentence, program in cases.items():
+        assert program.wait() == 2, program.log
+        errors = [line for line in program.log.splitlines() if "error" in line.lower()]
+        assert len(errors) == 1 and sentence in errors[0], program.log
+        assert "Traceback" not in program.log

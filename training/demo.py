@@ -1,0 +1,108 @@
+"""The whole chain in one command: a drive, as a bag, through the real node, and judged.
+
+Without SEQUENCE a street is rendered that no student has seen. The drive is written as a rosbag2
+bag; `replay` publishes it and `vo_node` answers, each in a process of its own, over DDS. Every frame
+must come back as odometry. Everything is in ./demo/ afterwards.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from distill_vo.bags import kitti_to_bag
+from distill_vo.errors import InputError
+from distill_vo.trajectory import read
+from training.data.rehearsal import RehearsalSettings, rehearse
+
+FOLDER = Path("demo")
+BAG, RESULTS, LOG = FOLDER / "bag", FOLDER / "results", FOLDER / "vo_node.log"
+# A seed that nothing else uses. The camera's height is known exactly, as the metric scale hangs on it.
+STREET = RehearsalSettings(seed=20_000, frames=300, camera_height_sigma=0.0)
+START_S = 60.0  # the node may take this long to start on a busy machine
+
+
+def add_arguments(parser) -> None:
+    """The options of `python -m training demo`."""
+    parser.add_argument("sequence", metavar="SEQUENCE", nargs="?", type=Path,
+                        help="a KITTI sequence folder to drive instead, such as sequences/00")
+
+
+def run(args) -> int:
+    """Exit code 0, or 1 where a frame did not come back. Raises InputError."""
+    for remains in (BAG, RESULTS):
+        shutil.rmtree(remains, ignore_errors=True)
+    sequence = args.sequence or _render_street()
+    images = kitti_to_bag(sequence, BAG, progress=partial(tqdm, desc="bag", unit="image"))
+    with _ros_environment() as environment, _node(environment) as node:
+        _replay(environment, node)
+    return _judge(images)
+
+
+def _render_street() -> Path:
+    rehearse(FOLDER / "street", STREET, sequences=1, jobs=1)
+    return FOLDER / "street" / "sequences" / "00"
+
+
+@contextmanager
+def _ros_environment() -> Iterator[dict[str, str]]:
+    """Environment variables with a DDS domain that no other process on this machine has."""
+    from domain_coordinator import domain_id
+
+    with domain_id() as domain:
+        yield {"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA?max_msg_size=4MB&sockets_size=4MB",
+               **os.environ, "ROS_DOMAIN_ID": str(domain),
+               "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+
+@contextmanager
+def _node(environment: dict[str, str]) -> Iterator[subprocess.Popen]:
+    """The node on the bag's topics; SIGINT ends it."""
+    command = [sys.executable, "-m", "distill_vo.ros.vo_node", "--ros-args",
+               "-r", "image:=/camera/image_raw", "-r", "camera_info:=/camera/camera_info"]
+    with LOG.open("w") as log, subprocess.Popen(command, env=environment, stdout=log,
+                                                stderr=subprocess.STDOUT) as node:
+        try:
+            yield node
+        finally:
+            node.send_signal(signal.SIGINT)
+            node.wait()
+
+
+def _replay(environment: dict[str, str], node: subprocess.Popen) -> None:
+    """Replay the bag in lockstep. Raises InputError where the node or the replay fails."""
+    command = [sys.executable, "-m", "distill_vo.ros.replay", str(BAG), "--ros-args",
+               "-p", "lockstep:=true", "-p", f"out:={RESULTS}", "-p", f"timeout:={START_S}"]
+    with subprocess.Popen(command, env=environment) as replay:
+        while True:
+            try:
+                code = replay.wait(1.0)
+                break
+            except subprocess.TimeoutExpired:
+                if node.poll() is not None:
+                    replay.terminate()
+                    raise InputError(f"vo_node ended before the bag did: {_last_line()}") from None
+    if code != 0:
+        raise InputError(f"replay failed with exit code {code}; it says why above, and the node in {LOG}.")
+
+
+def _judge(images: int) -> int:
+    """Count what came back; the figures were printed by the replay."""
+    tracked = RESULTS / "trajectory.tum"
+    came_back = len(read(tracked)) if tracked.exists() else 0
+    print(_last_line())  # the node's own summary
+    print(f"{came_back} of {images} frames came back as odometry; "
+          f"the path is drawn in {RESULTS / 'path.png'}")
+    return 0 if came_back == images else 1
+
+
+def _last_line() -> str:
+    """Of what the node said."""
+    return (LOG.read_text().splitlines() or ["nothing was said"])[-1].removeprefix("error: ")
