@@ -7,10 +7,13 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import torch
 from rosbags.rosbag2 import Reader
 
 from distill_vo import cli, geometry, sources
 from distill_vo.bags import kitti_to_bag
+from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.student import StudentSettings, save
 from distill_vo.trajectory import Trajectory, read, write_kitti, write_tum
 
 KEYS = {"frames", "seconds", "frames_per_second", "path_length_m", "t_err_percent",
@@ -35,14 +38,26 @@ def sequence(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    """A student that has learned nothing: what surrounds it is tested here."""
+    torch.manual_seed(0)
+    settings = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2,
+                               input_scale=8.0, motion_scale=(0.1, 0.1, 0.5, 0.01, 0.02, 0.01))
+    path = tmp_path_factory.mktemp("students") / "blank.safetensors"
+    save(path, PoseRegressor(settings), StudentSettings(settings))
+    return path
+
+
 def run(capsys, *arguments) -> tuple[int, str, str]:
     """Exit code, stdout and stderr."""
     code = cli.main([str(a) for a in arguments])
     return code, *capsys.readouterr()
 
 
-def test_run_prints_one_json_object(sequence, tmp_path, capsys):
-    code, out, _ = run(capsys, "run", sequence, "--out", tmp_path / "out", "--json")
+def test_run_prints_one_json_object(sequence, student, tmp_path, capsys):
+    code, out, _ = run(capsys, "run", sequence, "--model", student, "--out", tmp_path / "out",
+                       "--json")
     figures = json.loads(out)
     assert code == 0 and out.count("\n") == 1
     assert set(figures) >= KEYS
@@ -54,28 +69,28 @@ def test_run_prints_one_json_object(sequence, tmp_path, capsys):
     assert json.loads((tmp_path / "out" / "figures.json").read_text()) == figures
 
 
-def test_bag_and_folder_give_the_same_bits(sequence, tmp_path, capsys):
+def test_bag_and_folder_give_the_same_bits(sequence, student, tmp_path, capsys):
     kitti_to_bag(sequence, tmp_path / "bag")
     for source in (sequence, tmp_path / "bag"):
-        assert run(capsys, "run", source, "--out", tmp_path / f"{source.name}.out")[0] == 0
+        out = tmp_path / f"{source.name}.out"
+        assert run(capsys, "run", source, "--model", student, "--out", out)[0] == 0
     folder, bag = (read(tmp_path / name / "trajectory.tum") for name in ("03.out", "bag.out"))
     np.testing.assert_array_equal(bag.positions, folder.positions)
     np.testing.assert_array_equal(bag.quaternions, folder.quaternions)
     np.testing.assert_array_equal(bag.stamps_ns, folder.stamps_ns + 10**9)
 
 
-def test_results_have_a_place_of_their_own(sequence, tmp_path, capsys, monkeypatch):
+def test_results_have_a_place_of_their_own(sequence, student, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, _ = run(capsys, "run", sequence)
+    code, out, _ = run(capsys, "run", sequence, "--model", student)
     assert code == 0 and "results in results/03" in out and "ATE (m)" in out
     assert (tmp_path / "results" / "03" / "path.png").is_file()
 
 
-def test_scale_follows_the_height_of_the_camera(sequence, tmp_path, capsys):
-    lengths = [json.loads(run(capsys, "run", sequence, "--out", tmp_path, "--json",
-                              "--camera-height", h)[1])["path_length_m"] for h in (1.0, 2.0)]
-    # The path is the base's beneath the camera: its lever grows with the height as well.
-    assert lengths[1] == pytest.approx(2 * lengths[0], rel=0.01)
+def test_scale_follows_the_height_of_the_camera(sequence, student, tmp_path, capsys):
+    low, high = (json.loads(run(capsys, "run", sequence, "--model", student, "--out", tmp_path,
+                                "--json", "--camera-height", h)[1]) for h in (1.0, 2.0))
+    assert high["path_length_m"] == pytest.approx(2 * low["path_length_m"])
 
 
 @pytest.mark.parametrize("arguments, sentence", [
@@ -83,14 +98,16 @@ def test_scale_follows_the_height_of_the_camera(sequence, tmp_path, capsys):
     (["run", "{sequence}", "--model", "flow-xxl"], "model 'flow-xxl'"),
     (["run", "{sequence}", "--camera", "2"], "has no folder image_2"),
     (["run", "{sequence}", "--truth", "/odom"], "no such trajectory file"),
-    (["run", "{sequence}", "--out", "{sequence}/calib.txt"], "calib.txt: is not a folder"),
+    (["run", "{sequence}", "--model", "{student}", "--out", "{sequence}/calib.txt"], "calib.txt: "
+                                                                                     "is not a "
+                                                                                     "folder"),
     (["evaluate", "nowhere.txt", "--truth", "nowhere.txt"], "nowhere.txt: cannot be read"),
     (["kitti-to-bag", "nowhere", "bag"], "nowhere: is not a folder"),
 ])
-def test_bad_input_is_one_sentence_and_exit_code_2(sequence, tmp_path, capsys, monkeypatch,
+def test_bad_input_is_one_sentence_and_exit_code_2(sequence, student, tmp_path, capsys, monkeypatch,
                                                    arguments, sentence):
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(capsys, *(a.format(sequence=sequence) for a in arguments))
+    code, out, err = run(capsys, *(a.format(sequence=sequence, student=student) for a in arguments))
     assert code == 2 and out == ""
     assert err.startswith("error: ") and err.count("\n") == 1 and sentence in err
 
@@ -125,14 +142,14 @@ def interrupted(sequence, monkeypatch, error):
     (sources.InputError("bag: breaks off here."), 2, "error: bag: breaks off here.\n"),
     (KeyboardInterrupt(), 130, ""),
 ])
-def test_what_was_tracked_is_kept(sequence, tmp_path, capsys, monkeypatch, error, code, sentence):
+def test_what_was_tracked_is_kept(sequence, student, tmp_path, capsys, monkeypatch, error, code, sentence):
     interrupted(sequence, monkeypatch, error)
-    got, out, err = run(capsys, "run", sequence, "--out", tmp_path, "--json")
+    got, out, err = run(capsys, "run", sequence, "--model", student, "--out", tmp_path, "--json")
     assert (got, err) == (code, sentence)
     assert json.loads(out)["frames"] == len(read(tmp_path / "trajectory.tum")) == 5
 
 
-def test_damaged_bag_keeps_what_came_before(sequence, tmp_path, capsys):
+def test_damaged_bag_keeps_what_came_before(sequence, student, tmp_path, capsys):
     kitti_to_bag(sequence, tmp_path / "bag")
     file = tmp_path / "bag" / "bag.mcap"
     with Reader(file) as reader:
@@ -141,18 +158,20 @@ def test_damaged_bag_keeps_what_came_before(sequence, tmp_path, capsys):
     assert len(chunks) > 1
     data[chunks[-1] + 30: chunks[-1] + 60] = b"\xff" * 30  # the head of the last chunk
     file.write_bytes(data)
-    code, out, err = run(capsys, "run", tmp_path / "bag", "--out", tmp_path / "out", "--json")
+    code, out, err = run(capsys, "run", tmp_path / "bag", "--model", student, "--out",
+                         tmp_path / "out", "--json")
     assert code == 2 and "is not a whole rosbag2 bag" in err
     assert 0 < json.loads(out)["frames"] < FRAMES
 
 
-def test_frames_that_cannot_be_read_are_skipped(sequence, tmp_path, capsys):
+def test_frames_that_cannot_be_read_are_skipped(sequence, student, tmp_path, capsys):
     folder = tmp_path / "broken"
     (folder / "image_0").mkdir(parents=True)
     for file in ("calib.txt", *(f"image_0/{i:06d}.png" for i in range(FRAMES))):
         (folder / file).write_bytes((sequence / file).read_bytes())
     (folder / "image_0" / "000002.png").write_bytes(b"")
-    code, out, _ = run(capsys, "run", folder, "--out", tmp_path / "out", "--json")
+    code, out, _ = run(capsys, "run", folder, "--model", student, "--out", tmp_path / "out",
+                       "--json")
     assert code == 0 and json.loads(out)["frames"] == FRAMES - 1
 
 
