@@ -142,7 +142,8 @@ def interrupted(sequence, monkeypatch, error):
     (sources.InputError("bag: breaks off here."), 2, "error: bag: breaks off here.\n"),
     (KeyboardInterrupt(), 130, ""),
 ])
-def test_what_was_tracked_is_kept(sequence, student, tmp_path, capsys, monkeypatch, error, code, sentence):
+def test_what_was_tracked_is_kept(sequence, student, tmp_path, capsys, monkeypatch, error, code,
+                                  sentence):
     interrupted(sequence, monkeypatch, error)
     got, out, err = run(capsys, "run", sequence, "--model", student, "--out", tmp_path, "--json")
     assert (got, err) == (code, sentence)
