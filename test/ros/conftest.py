@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from distill_vo import geometry
+from distill_vo.bags import kitti_to_bag
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.student import StudentSettings, save
 
@@ -103,6 +104,28 @@ def images() -> list[np.ndarray]:
     views = [cv2.warpAffine(noise, cv2.getRotationMatrix2D(middle, 0.05 * k, 1.01**k), noise.shape[::-1])
              for k in range(12)]
     return [view[HEIGHT:2 * HEIGHT, WIDTH:2 * WIDTH].copy() for view in views]
+
+
+@pytest.fixture(scope="session")
+def sequence(images, tmp_path_factory):
+    """A KITTI sequence folder with the truth of a straight drive at 8 m/s."""
+    folder = tmp_path_factory.mktemp("kitti") / "sequences" / "00"
+    (folder / "image_0").mkdir(parents=True)
+    for k, image in enumerate(images):
+        cv2.imwrite(str(folder / "image_0" / f"{k:06d}.png"), image)
+    (folder / "calib.txt").write_text("P0: 190 0 159.5 0 0 190 45 0 0 0 1 0\n")
+    (folder / "times.txt").write_text("".join(f"{k * 0.1:e}\n" for k in range(len(images))))
+    poses = folder.parent.parent / "poses"
+    poses.mkdir()
+    lines = [f"1 0 0 0 0 1 0 0 0 0 1 {0.8 * k}\n" for k in range(len(images))]
+    (poses / "00.txt").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture
+def bag(sequence, tmp_path):
+    kitti_to_bag(sequence, tmp_path / "bag")
+    return tmp_path / "bag"
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from distill_vo.ros.vo_parameters import PARAMETERS
 
 @pytest.mark.parametrize("name, value", [
     ("camera_height", 2), ("camera_height", 0.05), ("device", "cpu"), ("publish_tf", False),
-    ("image_depth", 1), ("camera_frame", ""), ("use_sim_time", True), ("qos_overrides./image.subscription.depth", 3)])
+    ("image_depth", 1), ("camera_frame", ""),
+    ("use_sim_time", True), ("qos_overrides./image.subscription.depth", 3)])
 def test_what_is_allowed_passes(name, value):
     assert refusal(PARAMETERS, name, value) is None
 

@@ -3,7 +3,6 @@
 import signal
 from functools import partial
 
-import cv2
 import numpy as np
 import pytest
 from nav_msgs.msg import Odometry
@@ -16,28 +15,6 @@ from distill_vo.ros import messages
 from distill_vo.trajectory import read
 
 NODE, REPLAY = "distill_vo.ros.vo_node", "distill_vo.ros.replay"
-
-
-@pytest.fixture(scope="session")
-def sequence(images, tmp_path_factory):
-    """A KITTI sequence folder with the truth of a straight drive at 8 m/s."""
-    folder = tmp_path_factory.mktemp("kitti") / "sequences" / "00"
-    (folder / "image_0").mkdir(parents=True)
-    for k, image in enumerate(images):
-        cv2.imwrite(str(folder / "image_0" / f"{k:06d}.png"), image)
-    (folder / "calib.txt").write_text("P0: 190 0 159.5 0 0 190 45 0 0 0 1 0\n")
-    (folder / "times.txt").write_text("".join(f"{k * 0.1:e}\n" for k in range(len(images))))
-    poses = folder.parent.parent / "poses"
-    poses.mkdir()
-    lines = [f"1 0 0 0 0 1 0 0 0 0 1 {0.8 * k}\n" for k in range(len(images))]
-    (poses / "00.txt").write_text("".join(lines))
-    return folder
-
-
-@pytest.fixture
-def bag(sequence, tmp_path):
-    kitti_to_bag(sequence, tmp_path / "bag")
-    return tmp_path / "bag"
 
 
 def on_bag(*parameters: str) -> list[str]:
