@@ -23,12 +23,12 @@ test: $(VENV)/.installed
 lint: $(READY)
 	@$(VENV)/bin/ruff check .
 
-# The package itself, editable: its launch and configuration files are copied to the environment's share/.
-$(VENV)/.installed: $(READY) setup.py setup.cfg package.xml $(wildcard launch/* config/*)
+# The package itself, editable; what ROS 2 looks for in share/ is copied there.
+$(VENV)/.installed: $(READY) setup.py setup.cfg package.xml $(wildcard launch/* config/* distill_vo/models/*)
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(READY): requirements.txt requirements-ros.txt $(shell find tools -type f)
+$(READY): requirements.txt requirements-ros.txt tools/set_up.py $(wildcard tools/tf2_msgs/* tools/tf2_msgs/msg/*)
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "error: Python is missing: \`sudo apt install python3 python3-venv\`." >&2; exit 2; }
 	@$(PYTHON) tools/set_up.py $(VENV) $@

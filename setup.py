@@ -35,11 +35,11 @@ setup(
     install_requires=[
         "numpy",
         "opencv-python-headless",
-        "scipy",
         "matplotlib",
         "PyYAML",
         "torch",
         "safetensors",
+        "tqdm",
         "rosbags",
         "evo",
     ],

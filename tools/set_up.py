@@ -47,6 +47,9 @@ def main() -> int:
     except SetUpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("error: interrupted, the next run builds the environment afresh.", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -69,6 +72,7 @@ def check_sourced_ros(distribution: str) -> None:
     for module, package in {
         "rclpy": f"ros-{distribution}-rclpy",
         "tf2_msgs": f"ros-{distribution}-tf2-msgs",
+        "domain_coordinator": f"ros-{distribution}-domain-coordinator",
         "numpy": "python3-numpy",
         "cv2": "python3-opencv",
     }.items():
