@@ -1,0 +1,61 @@
+"""The node through its lifecycle, inside this process."""
+
+import pytest
+import rclpy
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from distill_vo.ros.node import VisualOdometryNode
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+@pytest.fixture
+def node(domain, model):
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = VisualOdometryNode(context=context, parameter_overrides=[
+        Parameter("model", value=str(model)), Parameter("autostart", value=False)])
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def topics(node) -> set[str]:
+    """Topics it subscribes or publishes itself."""
+    of_ros = {"/parameter_events", "/rosout"}
+    subscribed = {s.topic_name for s in node.subscriptions}
+    return (subscribed | {p.topic_name for p in node.publishers} - {"/vo_node/transition_event"}) - of_ros
+
+
+def test_it_holds_topics_and_student_only_while_it_needs_them(node):
+    node.start()  # autostart is off
+    assert topics(node) == set()
+    for _ in range(2):
+        assert node.trigger_configure() == SUCCESS
+        assert topics(node) == {"/odom", "/path", "/tf"}
+        assert node.trigger_activate() == SUCCESS
+        assert topics(node) == {"/odom", "/path", "/tf", "/tf_static", "/image", "/camera_info"}
+        assert node.trigger_deactivate() == SUCCESS
+        assert topics(node) == {"/odom", "/path", "/tf"}
+        assert node.trigger_cleanup() == SUCCESS
+        assert topics(node) == set()
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    assert node.trigger_shutdown() == SUCCESS
+    assert topics(node) == set()
+
+
+def test_a_model_that_is_none_fails_to_configure_and_another_may_be_set_then(node, model):
+    assert node.set_parameters([Parameter("model", value="nobody")])[0].successful
+    assert node.trigger_configure() == FAILURE
+    assert "nobody" in str(node.fault)
+    assert node.set_parameters([Parameter("model", value=str(model))])[0].successful
+    assert node.trigger_configure() == SUCCESS
+
+
+def test_what_was_read_at_configure_is_refused_later(node):
+    assert node.trigger_configure() == SUCCESS
+    refused = node.set_parameters([Parameter("camera_height", value=1.0)])[0]
+    assert not refused.successful and "camera_height" in refused.reason
+    assert node.set_parameters([Parameter("publish_tf", value=False)])[0].successful
+    assert not node.set_parameters([Parameter("publish_tf", value="maybe")])[0].successful
