@@ -26,7 +26,9 @@ def load_trajectories(folder: str) -> list[np.ndarray]:
             poses = np.tile(np.eye(4), (len(rows), 1, 1))
             poses[:, :3] = rows.reshape(-1, 3, 4)
         except ValueError as error:
-            raise InputError(f"{file} is not a KITTI pose file; each line must hold 12 numbers") from error
+            raise InputError(
+                f"{file} is not a KITTI pose file; each line must hold 12 numbers"
+            ) from error
         result.append(geometry.orthonormalise(poses))
     return result
 
@@ -35,7 +37,9 @@ def drive_along(settings, height: float, kind: str, rng: np.random.Generator) ->
     """A random piece of a random trajectory, the camera `height` above the road; and the kind of place."""
     usable = [t for t in load_trajectories(settings.along) if len(t) >= settings.frames]
     if not usable:
-        raise InputError(f"no trajectory in {settings.along} has {settings.frames} poses; give a smaller --frames")
+        raise InputError(
+            f"no trajectory in {settings.along} has {settings.frames} poses; give a smaller --frames"
+        )
     sizes = np.array([len(t) for t in usable], float)
     chosen = usable[rng.choice(len(usable), p=sizes / sizes.sum())]
     start = int(rng.integers(0, len(chosen) - settings.frames + 1))
@@ -60,7 +64,11 @@ def _level(cameras: np.ndarray) -> np.ndarray:
     """Turn the first camera so that its mean pitch against the direction of travel is that of its mount."""
     motion = geometry.inverse(cameras[:-1]) @ cameras[1:]
     moving = motion[:, 2, 3] > 0.3
-    pitch = np.median(np.arctan2(motion[moving, 1, 3], motion[moving, 2, 3])) if moving.sum() > 5 else 0.0
+    pitch = (
+        np.median(np.arctan2(motion[moving, 1, 3], motion[moving, 2, 3]))
+        if moving.sum() > 5
+        else 0.0
+    )
     level = np.eye(4)
     level[:3, :3] = geometry.rotation_exp(np.array([pitch, 0, 0]))
     return level @ cameras
@@ -82,8 +90,12 @@ def _road_under(cameras: np.ndarray, height: float) -> tuple[Road, np.ndarray]:
     heading_in, heading_out = path[2] - path[0], path[-1] - path[-3]
     before, after = np.arange(-BEHIND_M, 0), np.arange(1, AHEAD_M)
     ends = [h / np.linalg.norm(h) * [1, 1, 0] for h in (heading_in, heading_out)]
-    path = np.concatenate([path[0] + before[:, None] * ends[0], path, path[-1] + after[:, None] * ends[1]])
-    left = np.concatenate([np.repeat(left[:1], len(before), 0), left, np.repeat(left[-1:], len(after), 0)])
+    path = np.concatenate(
+        [path[0] + before[:, None] * ends[0], path, path[-1] + after[:, None] * ends[1]]
+    )
+    left = np.concatenate(
+        [np.repeat(left[:1], len(before), 0), left, np.repeat(left[-1:], len(after), 0)]
+    )
     s = np.concatenate([s[0] + before, s, s[-1] + after]) + BEHIND_M
     even = np.arange(0, s[-1], 1.0)
     path = np.stack([np.interp(even, s, column) for column in path.T], axis=1)

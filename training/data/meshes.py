@@ -127,7 +127,9 @@ def gable(base: np.ndarray, height: float, rise: float, tile: float):
     end, start = (b + c) / 2 + [0, 0, rise], (a + d) / 2 + [0, 0, rise]
     over = 0.06 * (a - d)
     u, v = np.linalg.norm(b - a) / tile, np.linalg.norm(start - a) / tile
-    slopes = join(quad(a + over, b + over, end, start, u, v), quad(c - over, d - over, start, end, u, v))
+    slopes = join(
+        quad(a + over, b + over, end, start, u, v), quad(c - over, d - over, start, end, u, v)
+    )
     return slopes, join(quad(b, c, end, end, 1, 1), quad(d, a, start, start, 1, 1))
 
 

@@ -67,7 +67,9 @@ class RehearsalSettings:
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
-                raise InputError(f"rehearsal setting {name} is {value}; give a number from {low} to {high}")
+                raise InputError(
+                    f"rehearsal setting {name} is {value}; give a number from {low} to {high}"
+                )
 
 
 class RehearsalFrame(NamedTuple):
@@ -95,7 +97,9 @@ class RehearsalSequence:
         return self.settings.frames
 
     def __iter__(self) -> Iterator[RehearsalFrame]:
-        for k, image in enumerate(self._world.images(_renderer(self.settings.width, self.settings.height))):
+        for k, image in enumerate(
+            self._world.images(_renderer(self.settings.width, self.settings.height))
+        ):
             yield RehearsalFrame(image, self.poses[k], round(k * DT * 1e9))
 
     def describe(self) -> dict:
@@ -109,7 +113,7 @@ class RehearsalSequence:
 
 
 def render_sequence(settings: RehearsalSettings, index: int) -> RehearsalSequence:
-    """Sequence `index` of these settings: iterate over it for RehearsalFrames, in order, once."""
+    """Sequence `index` of these settings: iterate over it for RehearsalFrames, in order."""
     return RehearsalSequence(settings, index)
 
 
@@ -135,7 +139,9 @@ def write_sequence(out: Path, settings: RehearsalSettings, index: int) -> None:
             if not cv2.imwrite(path, frame.image, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
                 raise InputError(f"cannot write {path}; is the disk full?")
             stamps.append(frame.stamp_ns)
-        projection = " ".join(f"{x:.12e}" for x in np.hstack([sequence.K, np.zeros((3, 1))]).ravel())
+        projection = " ".join(
+            f"{x:.12e}" for x in np.hstack([sequence.K, np.zeros((3, 1))]).ravel()
+        )
         (work / "calib.txt").write_text("".join(f"P{i}: {projection}\n" for i in range(4)))
         (work / "times.txt").write_text("".join(f"{stamp / 1e9:.6e}\n" for stamp in stamps))
         (work / "sequence.json").write_text(json.dumps(sequence.describe(), indent=1) + "\n")
@@ -169,7 +175,9 @@ def _finished(out: Path, settings: RehearsalSettings, index: int) -> bool:
 def rehearse(out: Path, settings: RehearsalSettings, sequences: int, jobs: int) -> None:
     """Render `sequences` sequences into `out`, `jobs` at a time; those that are there are kept."""
     todo = [i for i in range(sequences) if not _finished(out, settings, i)]
-    with tqdm(total=sequences, initial=sequences - len(todo), unit="sequence", desc="rehearse") as bar:
+    with tqdm(
+        total=sequences, initial=sequences - len(todo), unit="sequence", desc="rehearse"
+    ) as bar:
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=cv2.setNumThreads,
                                  initargs=(1,)) as pool:  # fmt: skip
             futures = [pool.submit(write_sequence, out, settings, i) for i in todo]
@@ -184,13 +192,25 @@ def rehearse(out: Path, settings: RehearsalSettings, sequences: int, jobs: int) 
 
 def add_arguments(parser) -> None:
     """The options of `python -m training rehearse`."""
-    parser.add_argument("--out", type=Path, required=True, help="folder to write sequences/ and poses/ into")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to write sequences/ and poses/ into"
+    )
     parser.add_argument("--sequences", type=int, default=3, help="how many (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=500, help="frames in each, 10 a second (default: %(default)s)")
+    parser.add_argument(
+        "--frames", type=int, default=500, help="frames in each, 10 a second (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
-    parser.add_argument("--along", metavar="POSES", help="folder of KITTI pose files for half of the drives to follow")
-    parser.add_argument("--camera-height", type=float, default=1.65, metavar="M", help="default: %(default)s m")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: all cores)")
+    parser.add_argument(
+        "--along",
+        metavar="POSES",
+        help="folder of KITTI pose files for half of the drives to follow",
+    )
+    parser.add_argument(
+        "--camera-height", type=float, default=1.65, metavar="M", help="default: %(default)s m"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="processes (default: all cores)"
+    )
 
 
 def run(args) -> None:

@@ -95,7 +95,9 @@ class Renderer:
         self._camera = self._root.attach_new_node(core.Camera("camera", lens))
         self._region.set_camera(self._camera)
 
-    def draw(self, world_T_camera: np.ndarray, movers: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    def draw(
+        self, world_T_camera: np.ndarray, movers: np.ndarray, visible: np.ndarray
+    ) -> np.ndarray:
         """world_T_camera (4, 4), movers' world_T_mover (M, 4, 4), visible (M,) -> BGR (H, W, 3)."""
         R, position = world_T_camera[:3, :3], world_T_camera[:3, 3]
         axes = np.eye(4)  # Panda's camera: x right, y forward, z up; matrices act on rows
@@ -110,6 +112,7 @@ class Renderer:
                 node.show()
             else:
                 node.hide()
+        self._buffer.set_one_shot(True)  # other renderers of this process rest
         self._engine.render_frame()
         w, h = self._size
         data = np.frombuffer(self._target.get_ram_image(), np.uint8)

@@ -76,7 +76,10 @@ def smooth(values: np.ndarray, width: float) -> np.ndarray:
     window = np.hanning(n + 2)[1:-1]
     window /= window.sum()
     padded = np.concatenate([np.repeat(values[:1], n, 0), values, np.repeat(values[-1:], n, 0)])
-    columns = [np.convolve(c, window, "same")[n : n + len(values)] for c in padded.reshape(len(padded), -1).T]
+    columns = [
+        np.convolve(c, window, "same")[n : n + len(values)]
+        for c in padded.reshape(len(padded), -1).T
+    ]
     return np.stack(columns, axis=1).reshape(values.shape)
 
 
@@ -114,7 +117,9 @@ def _pieces(plan: Plan, length: float, rng: np.random.Generator):
             pieces.append((np.radians(rng.uniform(75, 105)) * radius, sign / radius))
         elif kind < plan.turn + plan.roundabout:
             radius, angle = rng.uniform(11, 18), np.radians(rng.choice([90, 180, 250]))
-            ease = 0.6 * radius  # in with a right bend, round to the left, out with another right bend
+            ease = (
+                0.6 * radius
+            )  # in with a right bend, round to the left, out with another right bend
             pieces += [(ease, -1 / 14), (angle * 0.75 * radius, 1 / radius), (ease, -1 / 14)]
         elif kind < plan.turn + plan.roundabout + plan.curve:
             radius = np.exp(rng.uniform(*np.log(plan.radius_m)))
@@ -135,7 +140,9 @@ def plan_road(plan: Plan, length: float, rng: np.random.Generator) -> Road:
     n = len(curvature)
     fast = plan.straight_m[0] >= 100
     curvature = smooth(curvature, 30 if fast else 5)
-    curvature += smooth(rng.normal(0, 0.002 if fast else 0.006, n), 25)  # nobody steers dead straight
+    curvature += smooth(
+        rng.normal(0, 0.002 if fast else 0.006, n), 25
+    )  # nobody steers dead straight
     heading = np.pi / 2 + np.cumsum(curvature) * STEP_M
     tight = smooth((np.abs(curvature) > 1 / 25).astype(float), 30)
     grade = _wander(n, 90, rng) * plan.slope * rng.uniform(0.1, 1) * (1 - 0.8 * tight)

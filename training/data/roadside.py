@@ -11,7 +11,12 @@ class Roadside:
     """Fills both sides of every road of a Street."""
 
     def __init__(self, street: Street, sun: np.ndarray, contrast: float):
-        self.street, self.scene, self.rng, self.style = street, street.scene, street.rng, street.style
+        self.street, self.scene, self.rng, self.style = (
+            street,
+            street.scene,
+            street.rng,
+            street.style,
+        )
         self._sun, self._contrast = sun, contrast
         self._facade_kinds = self.rng.integers(0, 8, 3)  # few kinds a world: it is drawn faster
         for index, lane in enumerate(street.lanes):
@@ -27,7 +32,11 @@ class Roadside:
         while s < lane.road.length - 6:
             length = min(rng.uniform(15, 90), lane.road.length - s)
             kind = str(rng.choice(list(kinds), p=weights / weights.sum()))
-            edge = (lane.left if side > 0 else -lane.right) + lane.pavement + rng.uniform(*self.style.setback)
+            edge = (
+                (lane.left if side > 0 else -lane.right)
+                + lane.pavement
+                + rng.uniform(*self.style.setback)
+            )
             getattr(self, f"_{kind}")(lane, side, s, s + length, edge)
             s += length
 
@@ -55,27 +64,51 @@ class Roadside:
     def _hedge(self, lane, side, s0, s1, edge):
         tint = self.rng.uniform(0.55, 1.0) * np.array([0.95, 1, 0.9])
         runs = self._line(lane, side, s0, s1, edge)
-        self._strip(f"hedge{self.rng.integers(2)}", runs, self.rng.uniform(0.7, 2.6), 1.7, tint, 0.9, side)
+        self._strip(
+            f"hedge{self.rng.integers(2)}", runs, self.rng.uniform(0.7, 2.6), 1.7, tint, 0.9, side
+        )
 
     def _fence(self, lane, side, s0, s1, edge):
         runs = self._line(lane, side, s0, s1, edge)
         height = self.rng.uniform(0.8, 2.0)
-        self._strip(f"fence{self.rng.integers(3)}", runs, height, height, self.rng.uniform(0.3, 1) * np.ones(3))
+        self._strip(
+            f"fence{self.rng.integers(3)}",
+            runs,
+            height,
+            height,
+            self.rng.uniform(0.3, 1) * np.ones(3),
+        )
         if self.rng.random() < 0.6:
             self._houses(lane, side, s0, s1, edge + self.rng.uniform(3, 8))
 
     def _wall(self, lane, side, s0, s1, edge):
         runs = self._line(lane, side, s0, s1, edge)
-        self._strip(f"wall{self.rng.integers(3)}", runs, self.rng.uniform(0.6, 3), 2, self.rng.uniform(0.6, 1, 3), 0.3, side)
+        self._strip(
+            f"wall{self.rng.integers(3)}",
+            runs,
+            self.rng.uniform(0.6, 3),
+            2,
+            self.rng.uniform(0.6, 1, 3),
+            0.3,
+            side,
+        )
 
     def _barrier(self, lane, side, s0, s1, edge):
         runs = self._line(lane, side, s0, s1, edge)
-        self._strip(f"wall{self.rng.integers(3)}", runs, self.rng.uniform(2.5, 5.5), 4, self.rng.uniform(0.6, 1, 3))
+        self._strip(
+            f"wall{self.rng.integers(3)}",
+            runs,
+            self.rng.uniform(2.5, 5.5),
+            4,
+            self.rng.uniform(0.6, 1, 3),
+        )
 
     def _rail(self, lane, side, s0, s1, edge):
         for s, points in self._line(lane, side, s0, s1, edge):
             low, high = points + [0, 0, 0.55], points + [0, 0, 0.87]
-            self.scene.add("plain0", _upright(low, high, s, 0.3), np.full(3, self.rng.uniform(0.6, 1)))
+            self.scene.add(
+                "plain0", _upright(low, high, s, 0.3), np.full(3, self.rng.uniform(0.6, 1))
+            )
             for p in points[::2]:
                 self.scene.add("plain1", crossed(p, 0.8, 0.1, 0.4), (0.5, 0.5, 0.5))
         if self.rng.random() < 0.5:
@@ -90,7 +123,9 @@ class Roadside:
             mid = points + 0.5 * outward + [0, 0, 0.6 * rise]
             for a, b, v in ((points, mid, 0.0), (mid, top, rise / 3)):
                 corners, uv = _upright(a, b, s / 4, rise / 3)
-                self.scene.add("grass1", (corners, uv + [0, v]), self.rng.uniform(0.5, 0.9) * np.ones(3))
+                self.scene.add(
+                    "grass1", (corners, uv + [0, v]), self.rng.uniform(0.5, 0.9) * np.ones(3)
+                )
 
     def _trees(self, lane, side, s0, s1, edge):
         for s in np.arange(s0, s1, self.rng.uniform(5, 14)):
@@ -99,11 +134,27 @@ class Roadside:
     def _forest(self, lane, side, s0, s1, edge):
         for depth, step in ((0, 4), (4, 4), (9, 6)):
             for s in np.arange(s0, s1, step):
-                self._tree(lane, s + self.rng.normal(0, 1.5), side * (edge + depth + self.rng.uniform(0, 3)))
+                self._tree(
+                    lane,
+                    s + self.rng.normal(0, 1.5),
+                    side * (edge + depth + self.rng.uniform(0, 3)),
+                )
         runs = self._line(lane, side, s0, s1, edge + 13, 6)
-        self._strip(f"hedge{self.rng.integers(2)}", runs, self.rng.uniform(6, 14), 5, np.array([0.42, 0.47, 0.4]))
+        self._strip(
+            f"hedge{self.rng.integers(2)}",
+            runs,
+            self.rng.uniform(6, 14),
+            5,
+            np.array([0.42, 0.47, 0.4]),
+        )
         if self.rng.random() < 0.6:
-            self._strip("crown3", self._line(lane, side, s0, s1, edge + 1), 1.3, 1.5, np.array([0.6, 0.65, 0.55]))
+            self._strip(
+                "crown3",
+                self._line(lane, side, s0, s1, edge + 1),
+                1.3,
+                1.5,
+                np.array([0.6, 0.65, 0.55]),
+            )
 
     def _tree(self, lane, s, lateral):
         rng = self.rng
@@ -113,9 +164,17 @@ class Roadside:
         height = rng.uniform(4, 13)
         stem = height * rng.uniform(0.15, 0.4)
         width = min(height * rng.uniform(0.5, 0.9), 9)
-        tint = rng.uniform(0.6, 1.05) * np.array([rng.uniform(0.85, 1.1), 1, 0.9]) * (1 - 0.6 * self._contrast)
+        tint = (
+            rng.uniform(0.6, 1.05)
+            * np.array([rng.uniform(0.85, 1.1), 1, 0.9])
+            * (1 - 0.6 * self._contrast)
+        )
         girth = rng.uniform(0.15, 0.45)
-        self.scene.add("wall2", prism(rectangle(foot, (1, 0), girth, girth), stem + 1.5, 0.7, 2), (0.42, 0.36, 0.3))
+        self.scene.add(
+            "wall2",
+            prism(rectangle(foot, (1, 0), girth, girth), stem + 1.5, 0.7, 2),
+            (0.42, 0.36, 0.3),
+        )
         name = f"crown{rng.integers(4)}"
         crown = crossed(foot + [0, 0, stem], height - stem, width, rng.uniform(0, np.pi), 3)
         middle = foot + [0, 0, stem + 0.45 * (height - stem)]
@@ -126,7 +185,9 @@ class Roadside:
             frame = lane.road.frame(np.array(float(s)))
             if lane is self.street.lanes[0]:
                 at, off = s + shift @ frame[:2, 0], lateral + shift @ frame[:2, 1]
-                self.street.shadow("shadow1", (at - width / 2, at + width / 2), (off - width / 2, off + width / 2))
+                self.street.shadow(
+                    "shadow1", (at - width / 2, at + width / 2), (off - width / 2, off + width / 2)
+                )
 
     def _lots(self, lane, side, s0, s1, edge, widths, gaps, depth):
         """Rectangles (4, 3) for buildings: first side towards the street; with their stations."""
@@ -166,7 +227,9 @@ class Roadside:
         if lane is self.street.lanes[0] and self._contrast > 0.15:
             left = lane.road.frame(np.array(span[0]))
             reach = -(self._sun[:2] @ left[:2, 1]) / max(self._sun[2], 0.25) * (total + height)
-            slant = np.clip((self._sun[:2] @ left[:2, 0]) / (self._sun[:2] @ left[:2, 1] + 1e-6), -3, 3)
+            slant = np.clip(
+                (self._sun[:2] @ left[:2, 0]) / (self._sun[:2] @ left[:2, 1] + 1e-6), -3, 3
+            )
             if reach * side < -2:
                 ends = sorted((side * edge, side * edge + reach))
                 self.street.shadow("shadow2", span, tuple(ends), slant)
@@ -181,7 +244,9 @@ class Roadside:
 
     def _houses(self, lane, side, s0, s1, edge):
         rng = self.rng
-        for base, span in self._lots(lane, side, s0, s1, edge, (7, 14), (1.5, 12), rng.uniform(7, 10)):
+        for base, span in self._lots(
+            lane, side, s0, s1, edge, (7, 14), (1.5, 12), rng.uniform(7, 10)
+        ):
             self._building(base, rng.integers(1, 4), f"facade{rng.choice(self._facade_kinds)}", None, rng.random() < 0.85,
                            lane, span, side, edge)  # fmt: skip
             if rng.random() < 0.5:
@@ -189,7 +254,9 @@ class Roadside:
 
     def _halls(self, lane, side, s0, s1, edge):
         rng = self.rng
-        for base, span in self._lots(lane, side, s0, s1, edge, (18, 45), (3, 20), rng.uniform(15, 30)):
+        for base, span in self._lots(
+            lane, side, s0, s1, edge, (18, 45), (3, 20), rng.uniform(15, 30)
+        ):
             self._building(base, rng.integers(2, 4), f"wall{rng.integers(3)}" if rng.random() < 0.6 else "facade0",
                            None, False, lane, span, side, edge)  # fmt: skip
 
@@ -203,10 +270,16 @@ class Roadside:
         for s in np.arange(4, length - 4, 6.2):
             if busy and rng.random() < style.parked / 16 * (0.5 + lot[0]):
                 self._park(lane, index, s + rng.normal(0, 0.3), side, edge)
-        for kind, rate in (("tree", style.trees * lot[1]), ("pole", style.poles), ("person", style.people)):
+        for kind, rate in (
+            ("tree", style.trees * lot[1]),
+            ("pole", style.poles),
+            ("person", style.people),
+        ):
             for s in rng.uniform(0, length, rng.poisson(rate * length / 100)):
                 if kind == "tree":
-                    self._tree(lane, s, side * (edge + max(lane.pavement - 0.4, 1.0) + rng.uniform(0, 0.5)))
+                    self._tree(
+                        lane, s, side * (edge + max(lane.pavement - 0.4, 1.0) + rng.uniform(0, 0.5))
+                    )
                 elif kind == "pole":
                     self._pole(lane, s, side, edge)
                 else:
@@ -218,13 +291,20 @@ class Roadside:
 
     def _park(self, lane, index, s, side, edge):
         rng = self.rng
-        lateral = edge - 1.0 if edge > 4.2 else edge + 0.75  # half on the pavement in narrow streets
+        lateral = (
+            edge - 1.0 if edge > 4.2 else edge + 0.75
+        )  # half on the pavement in narrow streets
         frame = lane.road.frame(np.array(s), side * lateral)
-        if abs(lane.road.curvature[int(s)]) > 0.04 or not self.street.free(frame[None, :3, 3], 2.5, skip=index)[0]:
+        if (
+            abs(lane.road.curvature[int(s)]) > 0.04
+            or not self.street.free(frame[None, :3, 3], 2.5, skip=index)[0]
+        ):
             return
         parts, _ = vehicles.car(rng, rng.choice(["car", "car", "car", "car", "van"]))
         turn = rng.normal(0, 0.03) + (np.pi if side > 0 and rng.random() < 0.8 else 0)
-        spin = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+        spin = np.array(
+            [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
+        )
         frame[:3, :3] = frame[:3, :3] @ spin
         self.scene.add_placed(parts, frame)
 
@@ -242,10 +322,16 @@ class Roadside:
             top = foot + [0, 0, height - 0.3]
             size = rng.uniform(0.5, 0.8)
             a, up = across * size / 2, np.array([0, 0, size])
-            self.scene.add(f"sign{rng.integers(2)}", quad(top - a, top + a, top + a + up, top - a + up), (1, 1, 1))
+            self.scene.add(
+                f"sign{rng.integers(2)}",
+                quad(top - a, top + a, top + a + up, top - a + up),
+                (1, 1, 1),
+            )
         elif rng.random() < 0.6:
             arm, top = across * rng.uniform(1, 3), foot + [0, 0, height]
-            self.scene.add("plain1", quad(top, top + arm, top + arm + [0, 0, 0.15], top + [0, 0, 0.15]), tint)
+            self.scene.add(
+                "plain1", quad(top, top + arm, top + arm + [0, 0, 0.15], top + [0, 0, 0.15]), tint
+            )
 
 
 def _upright(low, high, along, rise):
@@ -262,9 +348,15 @@ def add_sky(scene: Scene, rng: np.random.Generator) -> None:
     ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1) * 1000
     tint = rng.uniform(0.75, 1.0) * np.array([1, 1, 1])
     u = np.linspace(0, 4, 33)
-    scene.add_backdrop(f"sky{rng.integers(2)}", _upright(ring, ring * [0.8, 0.8, 1] + [0, 0, 900], u, 1), tint)
-    scene.add_backdrop("plain0", _upright(ring + [0, 0, -60], ring, u, 1), 0.7 * tint * rng.uniform(0.6, 1, 3))
+    scene.add_backdrop(
+        f"sky{rng.integers(2)}", _upright(ring, ring * [0.8, 0.8, 1] + [0, 0, 900], u, 1), tint
+    )
+    scene.add_backdrop(
+        "plain0", _upright(ring + [0, 0, -60], ring, u, 1), 0.7 * tint * rng.uniform(0.6, 1, 3)
+    )
     if rng.random() < 0.7:
         high = rng.uniform(20, 90)
         haze = rng.uniform(0.5, 1.2) * np.ones(3)
-        scene.add_backdrop(f"horizon{rng.integers(2)}", _upright(ring - [0, 0, 8], ring + [0, 0, high], u, 1), haze)
+        scene.add_backdrop(
+            f"horizon{rng.integers(2)}", _upright(ring - [0, 0, 8], ring + [0, 0, high], u, 1), haze
+        )

@@ -15,7 +15,9 @@ MARGIN = 64  # the noise field is larger than a frame by this and shifted from f
 class Sensor:
     """Haze, glare, exposure, gamma, blur, noise, JPEG: in the order light meets them."""
 
-    def __init__(self, size: tuple[int, int], horizon: float, frames: int, rng: np.random.Generator):
+    def __init__(
+        self, size: tuple[int, int], horizon: float, frames: int, rng: np.random.Generator
+    ):
         """size (width, height); horizon: the row where a level road ends, for haze."""
         self._rng, self._size = rng, size
         self._channels = 1 if rng.random() < 0.55 else 3
@@ -25,8 +27,8 @@ class Sensor:
         drift = smooth(rng.normal(0, 1, frames), 25)
         drift /= drift.std() + 1e-9
         self._exposure = np.exp(drift * rng.uniform(0.01, 0.2))
-        self._target, self._gamma = rng.uniform(50, 125), np.exp(rng.normal(-0.05, 0.15))
-        self._contrast, self._level = rng.uniform(0.95, 1.3), None
+        self._target, self._gamma = rng.uniform(60, 130), np.exp(rng.normal(-0.05, 0.15))
+        self._contrast, self._level = rng.uniform(1.05, 1.75), None
         self._gain, self._veil = self._haze(horizon)
         if rng.random() < 0.15:
             self._veil = cv2.add(self._veil, self._glare())
@@ -36,25 +38,35 @@ class Sensor:
     def _haze(self, horizon: float) -> tuple[np.ndarray, np.ndarray]:
         """Vignetting and haze as out = in * gain / 255 + veil."""
         rng, (width, height) = self._rng, self._size
-        density = rng.choice([0.0, rng.uniform(0.001, 0.008), rng.uniform(0.008, 0.025)], p=[0.5, 0.4, 0.1])
+        density = rng.choice(
+            [0.0, rng.uniform(0.001, 0.008), rng.uniform(0.008, 0.025)], p=[0.5, 0.4, 0.1]
+        )
         rows = np.arange(height) - horizon
         depth = np.where(rows > 0, 700 / np.maximum(rows, 10), 70 + np.minimum(rows, 0) * 0.4)
         clear = np.exp(-density * np.maximum(depth, 10))[:, None]
         x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-0.3, 0.3, height))
         fall = 1 - rng.uniform(0, 0.3) * (x**2 + y**2)
-        return self._bytes(255 * clear * fall), self._bytes((1 - clear) * fall * rng.uniform(140, 230))
+        return self._bytes(255 * clear * fall), self._bytes(
+            (1 - clear) * fall * rng.uniform(140, 230)
+        )
 
     def _glare(self) -> np.ndarray:
         """The sun in the lens: a bright spot above and a veil over everything."""
         rng, (width, height) = self._rng, self._size
-        x, y = np.meshgrid(np.arange(width) - rng.uniform(0, width), np.arange(height) - rng.uniform(-60, 50))
-        glow = rng.uniform(60, 160) * np.exp(-np.hypot(x, y) / rng.uniform(40, 160)) + rng.uniform(0, 25)
+        x, y = np.meshgrid(
+            np.arange(width) - rng.uniform(0, width), np.arange(height) - rng.uniform(-60, 50)
+        )
+        glow = rng.uniform(60, 160) * np.exp(-np.hypot(x, y) / rng.uniform(40, 160)) + rng.uniform(
+            0, 25
+        )
         return self._bytes(glow)
 
     def _noise(self, deviation: float) -> tuple[np.ndarray, np.ndarray]:
         """What to add and what to take away, (H + MARGIN, W + MARGIN, channels) uint8."""
         width, height = self._size
-        noise = self._rng.standard_normal((height + MARGIN, width + MARGIN, self._channels), np.float32)
+        noise = self._rng.standard_normal(
+            (height + MARGIN, width + MARGIN, self._channels), np.float32
+        )
         if self._rng.random() < 0.5:  # noise that a resize has softened
             noise = cv2.GaussianBlur(noise, (3, 3), 0.6).reshape(noise.shape) * 1.6
         noise = np.round(noise * deviation)
@@ -73,11 +85,13 @@ class Sensor:
             for _ in range(4):
                 mean = self._response(x * self._level)[image[self._size[1] // 2 :: 4, ::4]].mean()
                 self._level *= np.clip(self._target / max(mean, 1), 0.5, 2)
-        return np.clip(self._response(x * self._level * self._exposure[index]), 0, 255).astype(np.uint8)
+        return np.clip(self._response(x * self._level * self._exposure[index]), 0, 255).astype(
+            np.uint8
+        )
 
     def _response(self, light: np.ndarray) -> np.ndarray:
         light = 255 * np.clip(light, 0, 1) ** self._gamma
-        return np.maximum(self._target + (light - self._target) * self._contrast, 0.25 * light)
+        return np.maximum(self._target + (light - self._target) * self._contrast, 0.3 * light)
 
     def expose(self, frame: np.ndarray, index: int, yaw_pixels: float) -> np.ndarray:
         """frame number `index`, in order; yaw_pixels: the picture's sideways motion in a frame's time."""

@@ -37,8 +37,15 @@ class Street:
         pavement = rng.uniform(*style.pavement) if style.pavement else 0.0
         main = Lane(road, rng.uniform(*style.left), -rng.uniform(*style.right), pavement)
         self.lanes = [main, *self._side_roads(main)]
-        self._centres = [lane.road.at(np.arange(len(lane.road.position)), lane.middle)[:, :2] for lane in self.lanes]
-        self._tints = 0.5 * rng.uniform(0.75, 1.45), rng.uniform(0.6, 1.0), rng.uniform(0.45, 1, (3, 1))
+        self._centres = [
+            lane.road.at(np.arange(len(lane.road.position)), lane.middle)[:, :2]
+            for lane in self.lanes
+        ]
+        self._tints = (
+            0.5 * rng.uniform(0.75, 1.45),
+            rng.uniform(0.6, 1.0),
+            rng.uniform(0.45, 1, (3, 1)),
+        )
         self._verge = f"grass{rng.integers(3)}"
         self._asphalts = rng.permutation(4)[:2]
         for i, lane in enumerate(self.lanes):
@@ -69,12 +76,18 @@ class Street:
             taken.append((a - 25, b + 25))
         for s in np.arange(20, road.length - 20, 1.0):
             crowded = any(a < s < b for a, b in taken)
-            if crowded or abs(road.curvature[int(s)]) > 0.02 or rng.random() > self.style.side_roads / 100:
+            if (
+                crowded
+                or abs(road.curvature[int(s)]) > 0.02
+                or rng.random() > self.style.side_roads / 100
+            ):
                 continue
             taken.append((s - 30, s + 30))
             angle = np.pi / 2 + rng.normal(0, 0.15)
             both = rng.random()
-            lanes += [self._branch(main, s, angle)] * (both < 0.7) + [self._branch(main, s, angle - np.pi)] * (both > 0.4)
+            lanes += [self._branch(main, s, angle)] * (both < 0.7) + [
+                self._branch(main, s, angle - np.pi)
+            ] * (both > 0.4)
         return lanes
 
     def _branch(self, main: Lane, s: float, angle: float) -> Lane:
@@ -97,7 +110,9 @@ class Street:
         rng, road = self.rng, lane.road
         s = _stations(road)
         tone, stone, earth = self._tints
-        edges = np.linspace(lane.left, lane.right, max(2, round((lane.left - lane.right) / 2.5)) + 1)
+        edges = np.linspace(
+            lane.left, lane.right, max(2, round((lane.left - lane.right) / 2.5)) + 1
+        )
         for first, last in _blocks(s):
             part = s[first : last + 1]
             texture = f"asphalt{rng.choice(self._asphalts)}"
@@ -114,12 +129,18 @@ class Street:
             along = s
             lines = [road.at(along, x, -0.05 if wide else -0.04) for x in reach]
             for x, y, a, b in zip(reach, reach[1:], lines, lines[1:], strict=False):
-                self.scene.add(self._verge, ribbon(a, b, (y / 4, x / 4), along / 4), earth[:, 0] * 0.8)
+                self.scene.add(
+                    self._verge, ribbon(a, b, (y / 4, x / 4), along / 4), earth[:, 0] * 0.8
+                )
         if index == 0:
             for end, ahead in ((0, -1), (len(s) - 1, 1)):
                 far = road.at(s[end], np.array([70, 0, -70.0]), -0.05)
                 off = road.frame(np.array(s[end]))[:3, 0] * ahead * 80
-                self.scene.add(self._verge, ribbon(far + off, far, (20, 0), np.array([-20, 0, 20.0])), earth[:, 0] * 0.8)
+                self.scene.add(
+                    self._verge,
+                    ribbon(far + off, far, (20, 0), np.array([-20, 0, 20.0])),
+                    earth[:, 0] * 0.8,
+                )
         self._paint(lane, index)
 
     def _pavement(self, lane: Lane, index: int, side: int, edge: float, s, stone: float) -> None:
@@ -127,24 +148,38 @@ class Street:
         inner, outer = edge, edge + side * lane.pavement
         a, b = road.at(s, inner, KERB_M), road.at(s, outer, KERB_M)
         foot = road.at(s, inner, -0.05)
-        clear = self.free((a[:-1] + b[1:]) / 2, 0.3, skip=index) & self.free((a + b)[:-1] / 2, 0.3, skip=index)
+        clear = self.free((a[:-1] + b[1:]) / 2, 0.3, skip=index) & self.free(
+            (a + b)[:-1] / 2, 0.3, skip=index
+        )
         top = ribbon(a, b, (side * lane.pavement / 2, 0), s / 2)
         face = ribbon(foot, a, (0, 0.1), s)
         for name, (corners, uv), tint in (("paving0", top, stone), ("plain0", face, 0.75)):
-            self.scene.add(name, (corners[clear], uv[clear]), np.full(3, tint), shade=name == "paving0")
+            self.scene.add(
+                name, (corners[clear], uv[clear]), np.full(3, tint), shade=name == "paving0"
+            )
 
     def _paint(self, lane: Lane, index: int) -> None:
         """Lane dashes, edge lines, stop lines: on the surface, drawn in front of it."""
         rng, road = self.rng, lane.road
         if lane.left - lane.right < 5.2 or rng.random() < 0.25:
             return
-        dash, gap = (6, 12) if self.style.plan.straight_m[0] >= 100 else rng.choice([[3, 6], [4, 8], [3, 3]])
-        lines = [] if rng.random() < 0.25 else [(lane.middle if not self.style.lanes else 1.8, dash, gap)]
+        dash, gap = (
+            (6, 12)
+            if self.style.plan.straight_m[0] >= 100
+            else rng.choice([[3, 6], [4, 8], [3, 3]])
+        )
+        lines = (
+            []
+            if rng.random() < 0.25
+            else [(lane.middle if not self.style.lanes else 1.8, dash, gap)]
+        )
         lines += [(x, dash, gap) for x in ((-1.8,) if self.style.lanes and lane.right < -4 else ())]
         if rng.random() < (0.85 if not self.style.pavement else 0.25):
             lines += [(lane.left - 0.3, 1e9, 0), (lane.right + 0.3, 1e9, 0)]
         width, tint = rng.uniform(0.1, 0.22) / 2, np.full(3, rng.uniform(0.55, 1))
-        for station in rng.uniform(0, road.length - 5, rng.poisson(road.length / (90 if lane.pavement else 250))):
+        for station in rng.uniform(
+            0, road.length - 5, rng.poisson(road.length * self.style.zebras / 100)
+        ):
             self._zebra(lane, station, tint)
         for lateral, dash, gap in lines:
             piece = 1.5 if gap else 3.0
@@ -170,7 +205,9 @@ class Street:
         uv = np.tile(np.array([[0, 0], [0.2, 0], [0.2, 1], [0, 1]]), (len(x), 1, 1))
         self.scene.add("paint0", (corners, uv), tint, shade=False)
 
-    def shadow(self, texture: str, s: tuple[float, float], lateral: tuple[float, float], skew: float = 0.0) -> None:
+    def shadow(
+        self, texture: str, s: tuple[float, float], lateral: tuple[float, float], skew: float = 0.0
+    ) -> None:
         """Darken a patch of the main road; lateral is cut to the carriageway, `skew` slants its ends."""
         lane = self.lanes[0]
         low, high = max(min(lateral), lane.right), min(max(lateral), lane.left)
@@ -182,7 +219,9 @@ class Street:
         v = (steps - s[0]) / (s[1] - s[0])
         lines = [lane.road.at(steps + skew * (x - low), x, 0.006) for x in across]
         for i in range(len(across) - 1):
-            self.scene.add(texture, ribbon(lines[i + 1], lines[i], (u[i], u[i + 1]), v), (1, 1, 1), shade=False)
+            self.scene.add(
+                texture, ribbon(lines[i + 1], lines[i], (u[i], u[i + 1]), v), (1, 1, 1), shade=False
+            )
 
 
 def _stations(road: Road) -> np.ndarray:
@@ -195,7 +234,9 @@ def _stations(road: Road) -> np.ndarray:
 def _blocks(s: np.ndarray) -> list[tuple[int, int]]:
     """Index ranges of about BLOCK_M each."""
     cuts = np.flatnonzero(np.diff(s // BLOCK_M, prepend=-1))
-    return list(zip(cuts, [*cuts[1:], len(s) - 1], strict=True))[: len(cuts) - (cuts[-1] == len(s) - 1)]
+    return list(zip(cuts, [*cuts[1:], len(s) - 1], strict=True))[
+        : len(cuts) - (cuts[-1] == len(s) - 1)
+    ]
 
 
 def _tight_turns(road: Road) -> list[tuple[float, float]]:

@@ -30,6 +30,7 @@ class Style:
     oncoming: float = 1.0
     lanes: tuple[float, ...] = field(default=())  # lateral offsets of lanes in our direction
     stops: float = 0.4
+    zebras: float = 0.8
 
 
 STYLES = {
@@ -56,17 +57,17 @@ STYLES = {
     "country": Style(
         Plan((60, 250), 0.08, 0.7, (35, 400), 0.1, camber=0.05), (11, 22), (3.5, 5.5), (1.6, 2.8),
         {"open": 6, "trees": 2, "forest": 2, "hedge": 1, "rail": 0.8, "bank": 1, "houses": 0.4}, (1, 6), None, (1, 2),
-        trees=1.2, poles=2.5, side_roads=0.3, lead=0.35, stops=0.1,
+        trees=1.2, poles=2.5, side_roads=0.3, lead=0.35, stops=0.1, zebras=0.2,
     ),
     "forest": Style(
         Plan((50, 160), 0.08, 0.7, (30, 250), 0.1, camber=0.05), (9, 18), (3, 5), (1.5, 2.5),
         {"forest": 7, "bank": 1.5, "open": 0.7, "rail": 0.5, "hedge": 0.5}, (0.8, 4), None, trees=3, poles=1.5,
-        side_roads=0.2, lead=0.3, stops=0.1,
+        side_roads=0.2, lead=0.3, stops=0.1, zebras=0.1,
     ),
     "highway": Style(
         Plan((150, 500), 0.0, 0.8, (300, 2500), 0.05, camber=0.03), (19, 31), (5.5, 9.5), (2.5, 9.5),
         {"open": 3, "rail": 3, "barrier": 2, "forest": 2, "bank": 2}, (1.5, 7), None, trees=0.4, poles=1.5,
-        side_roads=0.0, lead=0.6, oncoming=2.5, lanes=(-3.6, 3.6), stops=0.0,
+        side_roads=0.0, lead=0.6, oncoming=2.5, lanes=(-3.6, 3.6), stops=0.0, zebras=0.0,
     ),
 }  # fmt: skip
 

@@ -20,14 +20,18 @@ class Texture(NamedTuple):
     mode: str = "opaque"
 
 
-def fractal(rng, size: int = SIZE, roughness: float = 0.6, coarsest: int = 4, stretch=(1, 1)) -> np.ndarray:
+def fractal(
+    rng, size: int = SIZE, roughness: float = 0.6, coarsest: int = 4, stretch=(1, 1)
+) -> np.ndarray:
     """(size, size) float32 noise of unit deviation that tiles; each octave `roughness` times the last."""
     total, weight, cells = np.zeros((size, size), np.float32), 1.0, coarsest
     while cells <= size:
         shape = max(cells // stretch[1], 1), max(cells // stretch[0], 1)
         octave = rng.standard_normal(shape).astype(np.float32)
         octave = np.pad(octave, 2, mode="wrap")
-        large = cv2.resize(octave, None, fx=size / shape[1], fy=size / shape[0], interpolation=cv2.INTER_CUBIC)
+        large = cv2.resize(
+            octave, None, fx=size / shape[1], fy=size / shape[0], interpolation=cv2.INTER_CUBIC
+        )
         margin = 2 * size // shape[0], 2 * size // shape[1]
         total += weight * large[margin[0] : margin[0] + size, margin[1] : margin[1] + size]
         weight, cells = weight * roughness, cells * 2
@@ -44,8 +48,10 @@ def _picture(grey: np.ndarray, tint=(1, 1, 1), colour_noise=None) -> np.ndarray:
 def asphalt(rng) -> Texture:
     """About 8 m by 8 m of road: grain, stains, wheel tracks, cracks, patches, perhaps a manhole."""
     size = 512
-    grain = fractal(rng, size, rng.uniform(0.75, 1.0), 16) * rng.choice([2, 5, 9, 15], p=[0.15, 0.3, 0.3, 0.25])
-    stains = fractal(rng, size, 0.5, 2, stretch=(1, 1)) * rng.uniform(2, 9)
+    grain = fractal(rng, size, rng.uniform(0.75, 1.0), 16) * rng.choice(
+        [3, 8, 14, 22], p=[0.15, 0.3, 0.3, 0.25]
+    )
+    stains = fractal(rng, size, 0.5, 2, stretch=(1, 1)) * rng.uniform(3, 12)
     tracks = np.cos(np.linspace(0, 2 * np.pi * 4, size))[None] * rng.uniform(0, 5)
     grey = 150 + grain + stains + tracks
     for _ in range(rng.integers(0, 5)):  # patches of newer asphalt
@@ -55,7 +61,9 @@ def asphalt(rng) -> Texture:
             cv2.rectangle(grey, (x, y), (x + w, y + h), 95.0, 2)
     for _ in range(rng.integers(0, 9)):  # cracks and tar seams, many of them along the road
         drift = rng.normal(0, 8, 2) if rng.random() < 0.5 else np.array([0.0, 13.0])
-        line = rng.integers(0, size, 2) + np.cumsum(rng.normal(0, rng.uniform(2, 9), (40, 2)) + drift, axis=0)
+        line = rng.integers(0, size, 2) + np.cumsum(
+            rng.normal(0, rng.uniform(2, 9), (40, 2)) + drift, axis=0
+        )
         dark, thick = float(rng.uniform(35, 115)), int(rng.integers(1, 6))
         cv2.polylines(grey, [line.astype(np.int32)], False, dark, thick, cv2.LINE_AA)
     if rng.random() < 0.4:
@@ -67,10 +75,14 @@ def asphalt(rng) -> Texture:
 
 def paving(rng) -> Texture:
     """2 m of pavement: slabs or cobbles with joints."""
-    grey = 165 + 7 * fractal(rng, roughness=0.9, coarsest=8) + 4 * fractal(rng, coarsest=2)
+    grey = 165 + 11 * fractal(rng, roughness=0.9, coarsest=8) + 7 * fractal(rng, coarsest=2)
     rows, columns = int(rng.choice([4, 8, 16])), int(rng.choice([2, 4, 8, 16]))
     h, w = SIZE // rows, SIZE // columns
-    grey += cv2.resize(rng.normal(0, 6, (rows, columns)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
+    grey += cv2.resize(
+        rng.normal(0, 6, (rows, columns)).astype(np.float32),
+        (SIZE, SIZE),
+        interpolation=cv2.INTER_NEAREST,
+    )
     depth = rng.uniform(10, 55)
     for r in range(rows):
         grey[r * h : r * h + 2] -= depth
@@ -83,14 +95,18 @@ def paving(rng) -> Texture:
 
 def grass(rng) -> Texture:
     """4 m of verge, meadow, stubble or bare soil."""
-    grey = 130 + 20 * fractal(rng, roughness=0.85, coarsest=8) + 13 * fractal(rng, coarsest=2)
+    grey = 130 + 27 * fractal(rng, roughness=0.85, coarsest=8) + 18 * fractal(rng, coarsest=2)
     tint = [(0.72, 1, 0.5), (0.85, 1, 0.6), (1, 0.92, 0.62), (0.9, 0.78, 0.6)][rng.integers(4)]
     return Texture(_picture(grey, tint, fractal(rng, coarsest=4)))
 
 
 def facade(rng) -> Texture:
     """One storey (3 m) and two windows wide: plaster or brick, frames, panes with curtains or sky."""
-    grey = 185 + fractal(rng, coarsest=2) * rng.uniform(1, 9) + fractal(rng, roughness=1, coarsest=32) * rng.uniform(1, 6)
+    grey = (
+        185
+        + fractal(rng, coarsest=2) * rng.uniform(2, 12)
+        + fractal(rng, roughness=1, coarsest=32) * rng.uniform(1, 9)
+    )
     if rng.random() < 0.35:  # bricks
         grey[:: int(rng.choice([6, 8])), :] -= 22
         grey -= 6 * fractal(rng, roughness=1, coarsest=32, stretch=(1, 2))
@@ -101,7 +117,9 @@ def facade(rng) -> Texture:
     for c in range(columns):
         x, y = int(SIZE / columns * (c + 0.5)) - w // 2, int(SIZE * 0.22)
         cv2.rectangle(picture, (x - 7, y - 7), (x + w + 7, y + h + 7), (frame,) * 3, -1)
-        pane = rng.uniform(25, 110) + np.linspace(rng.uniform(-20, 60), 0, h)[:, None] * np.ones((h, w))
+        pane = rng.uniform(25, 110) + np.linspace(rng.uniform(-20, 60), 0, h)[:, None] * np.ones(
+            (h, w)
+        )
         if rng.random() < 0.4:
             pane[: int(h * rng.uniform(0.2, 0.9))] = rng.uniform(120, 220)
         pane += cv2.resize(rng.normal(0, 14, (4, 4)), (w, h), interpolation=cv2.INTER_CUBIC)
@@ -149,7 +167,11 @@ def wall(rng) -> Texture:
             grey[y : y + 3] -= 45
             for x in range((y // 32 % 2) * 32, SIZE, 64):
                 grey[y : y + 32, x : x + 3] -= 45
-        grey += cv2.resize(rng.normal(0, 14, (8, 8)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
+        grey += cv2.resize(
+            rng.normal(0, 14, (8, 8)).astype(np.float32),
+            (SIZE, SIZE),
+            interpolation=cv2.INTER_NEAREST,
+        )
     elif kind == 1:
         grey[:, :: int(rng.choice([16, 32]))] -= 60
     return Texture(_picture(grey, (1, 0.95, 0.9)))
@@ -157,8 +179,11 @@ def wall(rng) -> Texture:
 
 def foliage(rng, alpha: bool, density: float = 0.0) -> Texture:
     """Leaves: clumps lit from above, with holes when `alpha`."""
-    clumps, leaves = fractal(rng, coarsest=4, roughness=0.7), fractal(rng, roughness=1.1, coarsest=16)
-    grey = 95 + 26 * clumps + 27 * leaves + np.linspace(25, -25, SIZE)[:, None]
+    clumps, leaves = (
+        fractal(rng, coarsest=4, roughness=0.7),
+        fractal(rng, roughness=1.1, coarsest=16),
+    )
+    grey = 95 + 34 * clumps + 36 * leaves + np.linspace(25, -25, SIZE)[:, None]
     tint = [(0.75, 1, 0.5), (0.6, 0.85, 0.45), (0.95, 1, 0.6), (0.9, 0.8, 0.5)][rng.integers(4)]
     rgb = _picture(grey, tint, fractal(rng))
     if not alpha:
@@ -236,7 +261,9 @@ def sign(rng) -> Texture:
     rgb = np.full((SIZE, SIZE, 3), 235, np.uint8)
     colour = [(200, 30, 30), (30, 60, 190), (235, 200, 30)][rng.integers(3)]
     cv2.circle(rgb, (128, 128), 120, colour, 40 if rng.random() < 0.6 else -1)
-    cv2.putText(rgb, str(rng.integers(10, 99)), (50, 165), cv2.FONT_HERSHEY_DUPLEX, 3.6, (30,) * 3, 12)
+    cv2.putText(
+        rgb, str(rng.integers(10, 99)), (50, 165), cv2.FONT_HERSHEY_DUPLEX, 3.6, (30,) * 3, 12
+    )
     alpha = np.zeros((SIZE, SIZE), np.uint8)
     cv2.circle(alpha, (128, 128), 127, 255, -1)
     return Texture(np.dstack([rgb, alpha]), "cutout")
@@ -246,7 +273,11 @@ def person(rng) -> Texture:
     """Somebody standing or walking, as a cut-out."""
     rgb = np.zeros((SIZE, SIZE, 3), np.uint8)
     alpha = np.zeros((SIZE, SIZE), np.uint8)
-    coat, legs, skin = rng.integers(20, 220, 3).tolist(), rng.integers(20, 120, 3).tolist(), (200, 160, 135)
+    coat, legs, skin = (
+        rng.integers(20, 220, 3).tolist(),
+        rng.integers(20, 120, 3).tolist(),
+        (200, 160, 135),
+    )
     stride = int(rng.integers(10, 45))
     for colour, shape in [
         (legs, [(128 - stride, 256), (100, 130), (128, 130), (150, 256)]),

@@ -43,6 +43,7 @@ def _part(u0, v0, u1, v1):
 
 def _loft(lower, upper, z0: float, z1: float, faces):
     """Four walls between two rectangles (x0, x1, half width); faces: uv of left, rear, right, front."""
+
     def ring(r, z):
         x0, x1, y = r
         return np.array([[x1, y, z], [x0, y, z], [x0, -y, z], [x1, -y, z]])
@@ -55,18 +56,40 @@ def _loft(lower, upper, z0: float, z1: float, faces):
 def car(rng, kind: str = "car"):
     """A car, van or truck: (parts, length)."""
     length, width, belt, roof = {
-        "car": (rng.uniform(3.7, 4.8), rng.uniform(1.65, 1.85), rng.uniform(0.85, 1.0), rng.uniform(1.38, 1.65)),
+        "car": (
+            rng.uniform(3.7, 4.8),
+            rng.uniform(1.65, 1.85),
+            rng.uniform(0.85, 1.0),
+            rng.uniform(1.38, 1.65),
+        ),
         "van": (rng.uniform(4.8, 6), rng.uniform(1.9, 2.1), 1.2, rng.uniform(1.95, 2.6)),
         "truck": (rng.uniform(7, 12), 2.45, 1.2, rng.uniform(3.0, 3.8)),
     }[kind]
     paint = np.array(PAINTS[rng.integers(len(PAINTS))]) * rng.uniform(0.8, 1.05)
     x0, x1, y = -length / 2, length / 2, width / 2
     side, tail, nose = _part(0, 0.5, 1, 0.95), _part(0, 0, 0.5, 0.5), _part(0.5, 0, 1, 0.5)
-    body = _loft((x0, x1, y), (x0 + 0.05, x1 - 0.1, y * 0.97), 0.22, belt, [side[:, [1, 0, 3, 2]], tail, side, nose])
+    body = _loft(
+        (x0, x1, y),
+        (x0 + 0.05, x1 - 0.1, y * 0.97),
+        0.22,
+        belt,
+        [side[:, [1, 0, 3, 2]], tail, side, nose],
+    )
     name = f"car{rng.integers(3)}"
-    deck = quad([x0 + 0.05, -y, belt], [x1 - 0.1, -y, belt], [x1 - 0.1, y, belt], [x0 + 0.05, y, belt], 0.3, 0.1)
+    deck = quad(
+        [x0 + 0.05, -y, belt],
+        [x1 - 0.1, -y, belt],
+        [x1 - 0.1, y, belt],
+        [x0 + 0.05, y, belt],
+        0.3,
+        0.1,
+    )
     deck = deck[0], deck[1] + [0.3, 0.85]
-    cut = {"car": (rng.uniform(0.0, 0.5), length * 0.27), "van": (0.0, length * 0.12), "truck": (0.0, 0.0)}[kind]
+    cut = {
+        "car": (rng.uniform(0.0, 0.5), length * 0.27),
+        "van": (0.0, length * 0.12),
+        "truck": (0.0, 0.0),
+    }[kind]
     lower = (x0 + cut[0], x1 - cut[1], y * 0.95)
     back, front = (0.35, 0.75) if kind == "car" else (0.05, 0.4)
     upper = (lower[0] + back, lower[1] - front, y * 0.78 if kind == "car" else y * 0.93)
@@ -78,7 +101,9 @@ def car(rng, kind: str = "car"):
     tone = paint * 0.9 if kind == "truck" else np.full(3, rng.uniform(0.12, 0.3))
     blot = quad([x0 - 0.25, -y - 0.2, 0.02], [x1 + 0.25, -y - 0.2, 0.02], [x1 + 0.25, y + 0.2, 0.02],
                 [x0 - 0.25, y + 0.2, 0.02])  # fmt: skip
-    under = _loft((x0 + 0.4, x1 - 0.5, y * 0.9), (x0 + 0.4, x1 - 0.5, y * 0.9), 0.02, 0.3, [glass] * 4)
+    under = _loft(
+        (x0 + 0.4, x1 - 0.5, y * 0.9), (x0 + 0.4, x1 - 0.5, y * 0.9), 0.02, 0.3, [glass] * 4
+    )
     # Low-lying dark underneath, glass, then painted metal.
     parts = [("plain0", under, (0.08, 0.08, 0.08)), ("shadow0", blot, (1, 1, 1)), ("plain0", cabin, tone),
              (name, join(body, deck, top), paint)]  # fmt: skip

@@ -21,8 +21,8 @@ class World:
     """Everything about a sequence, drawn from its seed; images() renders it."""
 
     def __init__(self, settings, seed: np.random.SeedSequence):
-        plan_seed, build_seed, sensor_seed = (np.random.default_rng(s) for s in seed.spawn(3))
-        rng = plan_seed
+        plan_seed, build_seed, self._sensor_seed = seed.spawn(3)
+        rng = np.random.default_rng(plan_seed)
         self.settings = settings
         follow = settings.along is not None and rng.random() < 0.5
         kinds = [kind for kind in FREQUENCY if not (follow and kind == "highway")]
@@ -40,9 +40,7 @@ class World:
             self.drive, self.kind = drive_along(settings, self.mount.height, self.kind, rng)
         else:
             self.drive = self._free_drive(rng)
-        self._build(build_seed)
-        horizon = self.K[1, 2] - self.K[1, 1] * np.tan(self.mount.pitch)
-        self._sensor = Sensor((settings.width, settings.height), horizon, settings.frames, sensor_seed)
+        self._build(np.random.default_rng(build_seed))
 
     def _intrinsics(self, rng) -> np.ndarray:
         s = self.settings
@@ -66,8 +64,16 @@ class World:
 
     def _build(self, rng) -> None:
         azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(18, 65))
-        sun = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
-        contrast = float(rng.choice([rng.uniform(0.05, 0.15), rng.uniform(0.25, 0.7)], p=[0.35, 0.65]))
+        sun = np.array(
+            [
+                np.cos(azimuth) * np.cos(elevation),
+                np.sin(azimuth) * np.cos(elevation),
+                np.sin(elevation),
+            ]
+        )
+        contrast = float(
+            rng.choice([rng.uniform(0.05, 0.15), rng.uniform(0.25, 0.7)], p=[0.35, 0.65])
+        )
         self.scene = Scene(sun, contrast)
         self.textures = pool(int(rng.integers(POOLS)))
         used = self._trimmed()
@@ -83,11 +89,15 @@ class World:
         return type(road)(road.position[:end], road.left[:end])
 
     def images(self, renderer):
-        """Yield BGR frames (H, W, 3) uint8."""
+        """Yield BGR frames (H, W, 3) uint8, in order; every time the same."""
+        horizon = self.K[1, 2] - self.K[1, 1] * np.tan(self.mount.pitch)
+        size = self.settings.width, self.settings.height
+        rng = np.random.default_rng(self._sensor_seed)
+        sensor = Sensor(size, horizon, self.settings.frames, rng)
         renderer.load(self.scene, self.textures, self.K)
         forward = self.drive.cameras[:, :3, 2]
         heading = np.unwrap(np.arctan2(forward[:, 1], forward[:, 0]))
         turn = np.gradient(heading) * self.K[0, 0]
         for k, pose in enumerate(self.drive.cameras):
             frame = renderer.draw(pose, self.traffic.poses[k], self.traffic.visible[k])
-            yield self._sensor.expose(frame, k, turn[k])
+            yield sensor.expose(frame, k, turn[k])
