@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from distill_vo.frontend import FRONT_ENDS
 
+BIN_RANGE = 3.0  # motion_scale to either side
 MOTION = 6  # tx, ty, tz in metres, rx, ry, rz rotation vector in radians, camera optical axes
 
 
@@ -31,6 +32,9 @@ class NetworkSettings:
     input_offset: float = 0.0  # subtracted from the input
     input_scale: float = 1.0  # what the input is divided by then
     motion_scale: tuple[float, ...] = (1.0,) * MOTION  # what the raw outputs are multiplied by
+    bins: int = 0  # of each axis of the motion, from -3 to 3 motion_scale about bin_centre; 0: none
+    bin_centre: tuple[float, ...] = (0.0,) * MOTION
+    motion_from_bins: bool = False  # a classifier: the motion is the mean over its bins
 
 
 class Regression(NamedTuple):
@@ -39,6 +43,7 @@ class Regression(NamedTuple):
     motion: Tensor  # (..., 6) metres and radians
     log_sigma: Tensor  # (..., 6) log of the motion's standard deviation, metres and radians
     hint: Tensor  # (..., width) output of the hint layer
+    logits: Tensor | None  # (..., 6, bins) of the binned motion
     state: tuple[Tensor, Tensor] | None  # the LSTM's, to be handed to the next call
 
 
@@ -65,15 +70,18 @@ class PoseRegressor(nn.Module):
             self.fully_connected.append(nn.Sequential(
                 nn.Linear(features, width), nn.LeakyReLU(0.1), nn.Dropout(settings.dropout)))
             features = width
-        self.motion = nn.Linear(features, MOTION)
+        self.motion = None if settings.motion_from_bins else nn.Linear(features, MOTION)
         self.log_sigma = nn.Linear(features, MOTION)
-        self.register_buffer("motion_scale", torch.tensor(settings.motion_scale), persistent=False)
+        self.logits = nn.Linear(features, MOTION * settings.bins) if settings.bins else None
+        scale, centre = torch.tensor(settings.motion_scale), torch.tensor(settings.bin_centre)
+        steps = torch.linspace(-BIN_RANGE, BIN_RANGE, settings.bins)
+        self.register_buffer("motion_scale", scale, persistent=False)
+        self.register_buffer("bin_values", centre[:, None] + scale[:, None] * steps, persistent=False)
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Regression:
         lead = x.shape[:-3]
         x = (x.reshape(-1, *x.shape[-3:]) - self.settings.input_offset) / self.settings.input_scale
-        x = self.encoder(x)
-        x = x.reshape(*lead, -1)
+        x = self.encoder(x).reshape(*lead, -1)
         if self.lstm is not None:
             x, state = self.lstm(x, state)
         hint = x
@@ -81,9 +89,24 @@ class PoseRegressor(nn.Module):
             x = layer(x)
             if number == self.settings.hint_layer:
                 hint = x
-        # Sigma reads the features but does not shape them: it says what error to expect.
+        # What only describes the motion reads the features but does not shape them.
         log_sigma = self.log_sigma(x.detach()) + self.motion_scale.log()
-        return Regression(self.motion(x) * self.motion_scale, log_sigma, hint, state)
+        if self.settings.motion_from_bins:
+            logits = self.logits(x).unflatten(-1, (MOTION, -1))
+            motion = (torch.softmax(logits, -1) * self.bin_values).sum(-1)
+        else:
+            logits = self.logits and self.logits(x.detach()).unflatten(-1, (MOTION, -1))
+            motion = self.motion(x) * self.motion_scale
+        return Regression(motion, log_sigma, hint, logits, state)
+
+    def labels(self, motion: Tensor) -> Tensor:
+        """The bin each axis of a motion (..., 6) falls into: (..., 6) int64."""
+        return (motion[..., None] - self.bin_values).abs().argmin(-1)
+
+    def guided_part(self) -> list[nn.Module]:
+        """The layers up to and including the hint or guided layer."""
+        lstm = [] if self.lstm is None else [self.lstm]
+        return [self.encoder, *lstm, *self.fully_connected[:self.settings.hint_layer]]
 
 
 def count_parameters(network: nn.Module) -> int:

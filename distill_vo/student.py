@@ -67,19 +67,32 @@ class Student:
         """Load a shipped student by name, or any by its path. Raises InputError."""
         path = _find(name_or_path)
         device = _pick_device(device)
-        weights, header = _read(path)
-        if header.get("digest") != _digest(weights, header.get("settings", "")):
-            raise InputError(f"{path}: weights and settings do not match their digest; the file was "
-                             "damaged or changed, get it anew.")
-        settings = typed.from_mapping(StudentSettings, json.loads(header["settings"]), str(path))
-        _check(settings, path)
-        network = PoseRegressor(settings.network)
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise InputError(f"{path}: weights do not fit the settings beside them; export the student "
-                             "anew.") from error
-        return cls(network, settings, path.stem, header["digest"], device)
+        network, settings, digest = load_network(path)
+        if settings.network.lstm_layers:
+            raise InputError(f"{path}: is a recurrent teacher; on the robot runs a student, see "
+                             "`python -m training distil`.")
+        return cls(network, settings, path.stem, digest, device)
+
+
+def load_network(path: str | Path) -> tuple[PoseRegressor, StudentSettings, str]:
+    """A student's or teacher's network, its settings and digest. Raises InputError."""
+    path = Path(path)
+    weights, header = _read(path)
+    digest = header.get("digest", "")
+    if digest != _digest(weights, header.get("settings", "")):
+        raise InputError(f"{path}: weights and settings do not match their digest; the file was damaged or "
+                         "changed, get it anew.")
+    settings = typed.from_mapping(StudentSettings, json.loads(header["settings"]), str(path))
+    if settings.camera != CANONICAL:
+        raise InputError(f"{path}: was trained on another view ({settings.camera}) than the one this "
+                         "version gives; export it with this version.")
+    network = PoseRegressor(settings.network)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"{path}: weights do not fit the settings beside them; export the student "
+                         "anew.") from error
+    return network, settings, digest
 
 
 def save(path: str | Path, network: PoseRegressor, settings: StudentSettings) -> str:
@@ -138,10 +151,3 @@ def _digest(weights: dict[str, torch.Tensor], settings: str) -> str:
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         sha.update(tensor.contiguous().numpy().tobytes())
     return sha.hexdigest()
-
-
-def _check(settings: StudentSettings, path: Path) -> None:
-    """Refuse what this version cannot run."""
-    if settings.camera != CANONICAL:
-        raise InputError(f"{path}: was trained on another view ({settings.camera}) than the one this "
-                         "version gives; export it with this version.")

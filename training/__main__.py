@@ -11,7 +11,8 @@ from distill_vo.errors import InputError
 VERBS = {
     "rehearse": ("training.data.rehearsal", "render streets in KITTI layout"),
     "prepare": ("training.prepare", "turn driving data into memory-mapped frame pairs"),
-    "distil": ("training.distil", "train a student"),
+    "teacher": ("training.teacher", "train a teacher"),
+    "distil": ("training.distil", "distil a student from a teacher"),
     "card": ("training.card", "measure a student and write its model card"),
     "demo": ("training.demo", "drive a new street through the real node and print the figures"),
 }

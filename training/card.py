@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import time
 from dataclasses import asdict
 from datetime import date
@@ -21,12 +20,12 @@ import numpy as np
 
 from distill_vo.errors import InputError
 from distill_vo.evaluation.metrics import evaluate
-from distill_vo.networks import count_parameters
 from distill_vo.odometry import VisualOdometry
 from distill_vo.sources import Source, open_source
 from distill_vo.student import Student
 from distill_vo.trajectory import Trajectory, write_whole
 from training.data.cache import PairCache
+from training.results import commit
 from training.validate import validate
 
 FIGURES = ("t_err_percent", "r_err_deg_per_100m", "ate_m", "rpe_translation_m", "rpe_rotation_deg")
@@ -44,7 +43,6 @@ def run(args: argparse.Namespace) -> None:
     student = Student.load(weights, "cpu")
     validation = PairCache.open(args.validation, student.settings.network.front_end)
     content = story | {
-        "parameters": count_parameters(student.network), "digest": student.digest,
         "megabytes": weights.stat().st_size / 1e6,
         "rehearsal": validate(student.network, validation, "cpu"),
         "real": {source.name: drive(student, source) for source in real_sequences()},
@@ -87,13 +85,6 @@ def drive(student: Student, source: Source) -> dict:
     figures = asdict(evaluate(trajectory, source.truth))
     return {"frames": figures["frames"], "truth_length_m": figures["truth_length_m"],
             **{key: figures[key] for key in FIGURES}, "ms_median": float(np.median(milliseconds))}
-
-
-def commit() -> str:
-    """The checkout's commit, marked where files have changed since."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def card(content: dict) -> str:

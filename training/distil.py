@@ -1,42 +1,46 @@
-"""Train a student and export it, with its covariance calibrated on the validation drives.
+"""Distil a student from a teacher, by any objective of the paper, and calibrate its sigma.
 
-  python -m training distil config/flow-s.yaml --cache cache/train --validation cache/val --out runs/flow-s
+With `hint: ht` or `aht` and `stages: two` the layers up to the guided one learn the teacher's hint first;
+then they are frozen and the rest learns the objective. `objective: student_only` needs no teacher.
+
+  python -m training distil config/flow-s.yaml --teacher runs/teacher/teacher.safetensors \\
+      --cache cache/train --validation cache/validation --out runs/flow-s
 """
 
 import argparse
-import json
-import shlex
-import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from lightning_fabric import Fabric
-from torch import Tensor
 
 from distill_vo import settings as typed
-from distill_vo.networks import NetworkSettings, PoseRegressor, Regression
-from distill_vo.student import StudentSettings, save
-from distill_vo.trajectory import write_whole
-from training import losses
-from training.batches import Batch
-from training.card import commit
+from distill_vo.errors import InputError
+from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.student import load_network
+from training import objectives, shapes
 from training.data.cache import PairCache
-from training.train import Objective, TrainingSettings, train
-from training.validate import predict
+from training.hints import TeacherOutputs, teacher_outputs
+from training.objectives import ObjectiveSettings
+from training.results import fit_to, save_run
+from training.train import TrainingSettings, train
+from training.validate import forward_tracks, predict
 
 
 @dataclass(frozen=True)
 class DistilSettings:
     """A student, and how it learns."""
 
-    network: NetworkSettings
     training: TrainingSettings
-    rotation_weight: float = 2500.0  # m^2/rad^2: what one rad of error costs against one metre
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    hint_epochs: int = 10  # of the first of two stages
+    rate: float = 0.9295  # share of the teacher's parameters to do without, which gives the shape
+    network: NetworkSettings | None = None  # a shape of one's own instead
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("settings", type=Path, help="YAML file, see config/flow-s.yaml")
+    parser.add_argument("--teacher", type=Path, help="file that `python -m training teacher` wrote")
     parser.add_argument("--cache", type=Path, required=True, help="pairs to train on")
     parser.add_argument("--validation", type=Path, required=True, help="pairs of other drives")
     parser.add_argument("--out", type=Path, required=True, help="folder for curves and weights")
@@ -44,56 +48,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     settings = typed.load(DistilSettings, args.settings)
+    if settings.objective.needs_teacher and args.teacher is None:
+        raise InputError(f"{args.settings}: objective {settings.objective.objective} with hint "
+                         f"{settings.objective.hint} needs a teacher; give one with --teacher.")
     fabric = Fabric()
     fabric.launch()
     fabric.seed_everything(settings.training.seed, verbose=False)
-    cache = PairCache.open(args.cache, settings.network.front_end)
-    validation = PairCache.open(args.validation, settings.network.front_end)
-    scale = tuple(float(v) for v in cache.motions.std(axis=0))
-    network_settings = replace(settings.network, motion_scale=scale)
-    network = PoseRegressor(network_settings)
-    args.out.mkdir(parents=True, exist_ok=True)
-    objective = student_only(settings.rotation_weight)
-    network = train(network, objective, settings.training, cache, validation, args.out, fabric)
+    shape = _shape(settings, args.teacher)
+    cache = PairCache.open(args.cache, shape.front_end)
+    validation = PairCache.open(args.validation, shape.front_end)
+    network = PoseRegressor(fit_to(shape, cache))
+    teacher = _teacher(args.teacher, cache, settings.objective, fabric) if args.teacher else None
+    network = distil(network, teacher, settings, cache, validation, args.out, fabric)
     if fabric.global_rank == 0:
-        student = StudentSettings(network_settings, calibrate(network, validation, fabric.device))
-        digest = save(args.out / f"{args.settings.stem}.safetensors", network, student)
-        _write_story(args, settings, cache)
-        print(f"{args.out / args.settings.stem}.safetensors: {digest}")
+        extra = {}
+        if args.teacher:
+            extra["hint_error"] = hint_error(network, args.teacher, validation, fabric.device)
+        save_run(args.out, args.settings.stem, network, settings, cache, validation, extra)
 
 
-def _write_story(args: argparse.Namespace, settings: DistilSettings, cache: PairCache) -> None:
-    """run.json: what the model card tells of how the student came to be."""
-    story = {
-        "name": args.settings.stem,
-        "data": f"{len(cache)} frame pairs of {len(cache.about['drives'])} drives "
-                f"({cache.about['said']}), strides {cache.about['strides']}",
-        "command": "python -m training " + shlex.join(sys.argv[1:]),
-        "commit": commit(), "seed": settings.training.seed, "settings": asdict(settings),
-    }
-    write_whole(args.out / "run.json", json.dumps(story, indent=1) + "\n")
+def _shape(settings: DistilSettings, teacher: Path | None) -> NetworkSettings:
+    if settings.network is not None:
+        shape = settings.network
+    elif teacher is None:
+        raise InputError("network: a student by its rate needs the teacher it is measured by; give "
+                         "--teacher, or a network in the settings.")
+    else:
+        shape = shapes.student(load_network(teacher)[1].network, settings.rate)
+    classifier = settings.objective.objective == "soft_target"
+    return replace(shape, bins=shapes.BINS if classifier else 0, motion_from_bins=classifier)
 
 
-def student_only(rotation_weight: float) -> Objective:
-    """No distillation: the mean of s_i, and sigma learning how large the error is."""
-
-    def objective(out: Regression, batch: Batch) -> dict[str, Tensor]:
-        error = losses.squared_error(out.motion, batch.motions, rotation_weight)
-        sigma = losses.gaussian(out.motion.detach(), batch.motions, out.log_sigma)
-        return {"student": error.mean(), "sigma": sigma.mean()}
-
-    return objective
+def _teacher(file: Path, cache: PairCache, settings: ObjectiveSettings, fabric: Fabric) -> TeacherOutputs:
+    with fabric.rank_zero_first():
+        teacher = teacher_outputs(file, cache, settings.rotation_weight, fabric.device)
+    eta = objectives.set_trust(teacher, settings)
+    print(f"eta {eta:.5g}; trust: mean {teacher.trust.mean():.3f}, "
+          f"zero for {(teacher.trust == 0).float().mean():.2%}", flush=True)
+    return teacher
 
 
-def calibrate(network: PoseRegressor, cache: PairCache, device) -> tuple[float, ...]:
-    """Factor for each axis (6,) by which sigma must grow for 68.3 % of errors to lie within it.
+def distil(network: PoseRegressor, teacher: TeacherOutputs | None, settings: DistilSettings,
+           cache: PairCache, validation: PairCache, out: Path, fabric: Fabric) -> PoseRegressor:
+    """Train the student in one or two stages; each has its folder under `out`."""
+    how = settings.objective
+    last = objectives.regression(how, teacher, network)
+    if how.hint == "none":
+        return train(network, last, settings.training, cache, validation, out / "regression", fabric)
+    first = objectives.hint(how, teacher)
+    if how.stages == "joint":
+        both = objectives.joint(first, last)
+        return train(network, both, settings.training, cache, validation, out / "joint", fabric)
+    guided = network.guided_part()
+    network.requires_grad_(False)
+    for part in guided:
+        part.requires_grad_(True)
+    stage = replace(settings.training, epochs=settings.hint_epochs)
+    network = train(network, first, stage, cache, None, out / "hint", fabric)
+    network.requires_grad_(True)
+    for part in network.guided_part():
+        part.requires_grad_(False)
+    last = objectives.regression(how, teacher, network)
+    return train(network, last, settings.training, cache, validation, out / "regression", fabric)
 
-    A quantile, not a root mean square: a few frames on which everything fails must not blur all others.
-    """
-    ratios = []
-    for track in cache.tracks:
-        if track.stride == 1 and track.stop > track.start:
-            rows = slice(track.start, track.stop)
-            motion, sigma = predict(network, cache.inputs[rows], device)
-            ratios.append(np.abs(motion - cache.motions[rows]) / sigma)
-    return tuple(float(v) for v in np.quantile(np.concatenate(ratios), 0.6827, axis=0))
+
+def hint_error(network: PoseRegressor, teacher: Path, cache: PairCache, device) -> float:
+    """Root mean square of Psi_T - Psi_S over the validation drives: how well hints are reconstructed."""
+    outputs = teacher_outputs(teacher, cache, 1.0, device)
+    total, count = 0.0, 0
+    for rows in forward_tracks(cache):
+        hints = predict(network, cache.inputs[rows], device).hints
+        total += float(((hints - outputs.hints[:, rows]) ** 2).sum())
+        count += hints.size
+    return float(np.sqrt(total / count))

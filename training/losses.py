@@ -10,13 +10,17 @@ each a `squared_error`, with one weight between rotation and translation. alpha 
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 def squared_error(p: Tensor, q: Tensor, rotation_weight: float) -> Tensor:
     """|| p - q ||^2 = || t ||^2 + w || r ||^2 in m^2, w = rotation_weight in m^2/rad^2."""
     d = (p - q).square()
     return d[..., :3].sum(-1) + rotation_weight * d[..., 3:].sum(-1)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """logits (..., 6, bins), labels (..., 6) int64; summed over the axes."""
+    return -torch.log_softmax(logits, -1).gather(-1, labels[..., None]).sum((-1, -2))
 
 
 def soft_target(logits_s: Tensor, labels: Tensor, logits_t: Tensor, alpha: float,
@@ -26,10 +30,9 @@ def soft_target(logits_s: Tensor, labels: Tensor, logits_t: Tensor, alpha: float
     logits (..., 6, bins), labels (..., 6) int64. The soft part is multiplied by temperature^2, which
     keeps its gradients as large as the hard part's (Hinton et al., 2015).
     """
-    hard = functional.cross_entropy(logits_s.movedim(-1, 1), labels, reduction="none").sum(-1)
     soft_t = torch.softmax(logits_t / temperature, -1)
     soft = -(soft_t * torch.log_softmax(logits_s / temperature, -1)).sum((-1, -2))
-    return alpha * hard + (1 - alpha) * temperature**2 * soft
+    return alpha * cross_entropy(logits_s, labels) + (1 - alpha) * temperature**2 * soft
 
 
 def minimum(s: Tensor, m: Tensor) -> Tensor:

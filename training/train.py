@@ -47,12 +47,14 @@ class TrainingSettings:
 
 
 def train(network: PoseRegressor, objective: Objective, settings: TrainingSettings, cache: PairCache,
-          validation: PairCache, out: Path, fabric: Fabric) -> PoseRegressor:
+          validation: PairCache | None, out: Path, fabric: Fabric) -> PoseRegressor:
     """Train what is not frozen of `network`; return the running mean of it.
 
-    After each epoch out/last.ckpt holds all that is needed to go on after a kill to the same numbers,
-    and out/curves.csv the losses and the figures on the validation drives.
+    Without `validation` there are losses only: a student's hint stage has no motion yet. After each epoch
+    out/last.ckpt holds all that is needed to go on after a kill to the same numbers, and out/curves.csv the
+    losses and the figures on the validation drives.
     """
+    out.mkdir(parents=True, exist_ok=True)
     batches = Batches(cache, settings.batch, settings.window, settings.seed, settings.noise_px,
                       fabric.global_rank, fabric.world_size)
     steps = settings.epochs * len(batches)
@@ -68,7 +70,7 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
     for epoch in range(len(curves), settings.epochs):
         start, sums = time.perf_counter(), {}
         torch.manual_seed(settings.seed * 1000 + epoch)  # dropout, the same after a resume
-        model.train()
+        _train_mode(network)
         for batch in _progress(batches, epoch, settings.epochs, fabric):
             batch = batch.to(fabric.device)
             losses = objective(model(batch.inputs), batch)
@@ -82,13 +84,21 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
                 sums[name] = sums.get(name, 0.0) + loss.detach()
         row = {"epoch": epoch + 1, "seconds": time.perf_counter() - start}
         row |= {name: float(fabric.all_reduce(total)) / len(batches) for name, total in sums.items()}
-        row |= validate(average.module, validation, fabric.device)
+        if validation is not None:
+            row |= validate(average.module, validation, fabric.device)
         curves.append(row)
         if fabric.global_rank == 0:
             _save(out / "last.ckpt", state, settings, curves)
             _write_curves(out / "curves.csv", curves)
             print(json.dumps({k: round(v, 5) for k, v in row.items()}), flush=True)
     return average.module
+
+
+def _train_mode(network: PoseRegressor) -> None:
+    """Dropout where something is learned; frozen layers give what they will give on the robot."""
+    network.train()
+    for part in network.guided_part():
+        part.train(any(p.requires_grad for p in part.parameters()))
 
 
 def _progress(batches: Batches, epoch: int, epochs: int, fabric: Fabric):

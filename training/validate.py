@@ -1,5 +1,7 @@
 """What a network is worth on whole drives: its motions chained and compared with the truth."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -12,15 +14,23 @@ from training.data.cache import PairCache
 CHUNK = 256  # pairs sent through the network at once
 
 
-@torch.inference_mode()
-def predict(network: PoseRegressor, inputs: np.ndarray, device) -> tuple[np.ndarray, np.ndarray]:
-    """Consecutive inputs (N, C, H, W) -> motions (N, 6) and sigmas (N, 6), metres and radians.
+class Prediction(NamedTuple):
+    """What a network says of consecutive pairs."""
 
-    Averaged with the mirrored prediction, as a student does on the robot; an LSTM starts from rest.
+    motions: np.ndarray  # (N, 6) metres and radians
+    sigmas: np.ndarray  # (N, 6)
+    hints: np.ndarray  # (2, N, width): of the pairs and of their mirrored twins
+
+
+@torch.inference_mode()
+def predict(network: PoseRegressor, inputs: np.ndarray, device) -> Prediction:
+    """Consecutive inputs (N, C, H, W) through the network, an LSTM starting from rest.
+
+    Motions are averaged with the mirrored prediction, as a student does on the robot.
     """
     network.eval()
     mirrored = FRONT_ENDS[network.settings.front_end].mirrored
-    motions, sigmas, state = [], [], None
+    motions, sigmas, hints, state = [], [], [], None
     for start in range(0, len(inputs), CHUNK):
         chunk = inputs[start:start + CHUNK].astype(np.float32)
         out = network(torch.from_numpy(np.stack([chunk, mirrored(chunk)])).to(device), state)
@@ -28,7 +38,13 @@ def predict(network: PoseRegressor, inputs: np.ndarray, device) -> tuple[np.ndar
         motion = out.motion.double().cpu().numpy()
         motions.append((motion[0] + MIRROR_SIGNS * motion[1]) / 2)
         sigmas.append(np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0))
-    return np.concatenate(motions), np.concatenate(sigmas)
+        hints.append(out.hint.cpu().numpy())
+    return Prediction(np.concatenate(motions), np.concatenate(sigmas), np.concatenate(hints, axis=1))
+
+
+def forward_tracks(cache: PairCache) -> list[slice]:
+    """Rows of each drive of a cache, run forwards at full rate."""
+    return [slice(t.start, t.stop) for t in cache.tracks if t.stride == 1 and t.stop > t.start]
 
 
 def validate(network: PoseRegressor, cache: PairCache, device) -> dict[str, float]:
@@ -38,19 +54,17 @@ def validate(network: PoseRegressor, cache: PairCache, device) -> dict[str, floa
     are root mean squares per frame.
     """
     t_errors, r_errors, frame_errors = [], [], []
-    for track in cache.tracks:
-        if track.stride != 1 or track.stop == track.start:
-            continue
-        rows = slice(track.start, track.stop)
-        motion, _ = predict(network, cache.inputs[rows], device)
-        estimate, truth = geometry.from_motion(motion), geometry.from_motion(cache.motions[rows])
+    for rows in forward_tracks(cache):
+        motions = predict(network, cache.inputs[rows], device).motions
+        estimate, truth = geometry.from_motion(motions), geometry.from_motion(cache.motions[rows])
         frame_errors.append(geometry.to_motion(geometry.inverse(truth) @ estimate))
         t_err, r_err = segment_errors(chain(estimate), chain(truth))
         t_errors.append(t_err)
         r_errors.append(r_err)
     errors = np.concatenate(frame_errors)
-    return {"t_err_percent": 100 * _mean(t_errors), "r_err_deg_per_100m": 100 * np.degrees(_mean(r_errors)),
-            "rpe_t_m": _rms(errors[:, :3]), "rpe_r_deg": np.degrees(_rms(errors[:, 3:]))}
+    return {"t_err_percent": 100 * _mean(t_errors),
+            "r_err_deg_per_100m": float(100 * np.degrees(_mean(r_errors))),
+            "rpe_t_m": _rms(errors[:, :3]), "rpe_r_deg": float(np.degrees(_rms(errors[:, 3:])))}
 
 
 def chain(motions: np.ndarray) -> np.ndarray:

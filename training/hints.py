@@ -1,0 +1,105 @@
+"""What the teacher says of every pair, computed once: motions, hints and logits, memory-mapped.
+
+Both of the drives as they are and of their mirrored twins (reversed and strided drives are tracks of the
+cache already), so that distilling costs only the student. The folder lies in the cache and its name holds
+the hashes of teacher and data: what was computed for others is never taken.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
+from distill_vo.networks import PoseRegressor
+from distill_vo.student import load_network
+from distill_vo.trajectory import write_whole
+from training import losses
+from training.batches import Batch
+from training.data.cache import PairCache
+
+CHUNK = 256  # pairs sent through the teacher at once
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The teacher's outputs for one batch: motion (B, 1, 6), hint (B, 1, width), trust (B, 1), ..."""
+
+    motion: Tensor
+    hint: Tensor
+    logits: Tensor | None
+    error: Tensor  # e_i
+    trust: Tensor  # Phi_i
+
+
+class TeacherOutputs:
+    """Outputs for all pairs of a cache; index 0 as they are, 1 mirrored. error is e_i (2, N)."""
+
+    def __init__(self, folder: Path, cache: PairCache, rotation_weight: float):
+        self.motions = np.load(folder / "motions.npy", mmap_mode="r")
+        self.hints = np.load(folder / "hints.npy", mmap_mode="r")
+        bins = folder / "logits.npy"
+        self.logits = np.load(bins, mmap_mode="r") if bins.exists() else None
+        truth = torch.from_numpy(np.stack([cache.motions, cache.motions * MIRROR_SIGNS]).astype(np.float32))
+        self.error = losses.squared_error(torch.from_numpy(self.motions[:]), truth, rotation_weight)
+        self.trust = torch.ones_like(self.error)
+
+    def trust_by(self, eta: float) -> None:
+        """Set Phi for all pairs from this eta."""
+        self.trust = losses.trust(self.error, eta)
+
+    def of(self, batch: Batch) -> Taught:
+        """What the teacher says of the batch's pairs, on the batch's device. Windows of one pair only."""
+        at, device = (batch.mirror.astype(int), batch.rows), batch.inputs.device
+
+        def take(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array[at].astype(np.float32)).to(device)[:, None]
+
+        return Taught(take(self.motions), take(self.hints),
+                      None if self.logits is None else take(self.logits),
+                      self.error[at].to(device)[:, None], self.trust[at].to(device)[:, None])
+
+
+def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, device) -> TeacherOutputs:
+    """Open the outputs of this teacher for this cache, after computing them if they are not there."""
+    network, _, digest = load_network(teacher)
+    key = hashlib.sha256(f"{digest} {cache.digest}".encode()).hexdigest()[:16]
+    folder = cache.path / f"teacher-{key}"
+    if not folder.exists():
+        beside = cache.path / f".teacher-{key}.{os.getpid()}"
+        try:
+            _compute(network.to(device).eval(), cache, beside, device)
+            write_whole(beside / "teacher.json", json.dumps({"teacher": digest, "cache": cache.digest}))
+            os.replace(beside, folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    return TeacherOutputs(folder, cache, rotation_weight)
+
+
+@torch.inference_mode()
+def _compute(network: PoseRegressor, cache: PairCache, folder: Path, device) -> None:
+    folder.mkdir()
+    settings, mirrored = network.settings, FRONT_ENDS[cache.front_end].mirrored
+    width = settings.fully_connected[settings.hint_layer - 1]
+    shapes = {"motions": (6,), "hints": (width,)} | ({"logits": (6, settings.bins)} if settings.bins else {})
+    arrays = {name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32,
+                                              (2, len(cache), *shape)) for name, shape in shapes.items()}
+    for track in tqdm(cache.tracks, "teacher", unit="track", disable=None):
+        state = None
+        for start in range(track.start, track.stop, CHUNK):
+            rows = slice(start, min(start + CHUNK, track.stop))
+            pairs = cache.inputs[rows].astype(np.float32)
+            out = network(torch.from_numpy(np.stack([pairs, mirrored(pairs)])).to(device), state)
+            state = out.state
+            for name, value in (("motions", out.motion), ("hints", out.hint), ("logits", out.logits)):
+                if name in arrays:
+                    arrays[name][:, rows] = value.cpu().numpy()
+    for array in arrays.values():
+        array.flush()

@@ -1,0 +1,60 @@
+"""What a finished training leaves behind: the network's file, and run.json that tells its story."""
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from distill_vo.networks import NetworkSettings, PoseRegressor, count_parameters
+from distill_vo.student import StudentSettings, save
+from distill_vo.trajectory import write_whole
+from training.data.cache import PairCache
+from training.validate import forward_tracks, predict, validate
+
+
+def fit_to(shape: NetworkSettings, cache: PairCache) -> NetworkSettings:
+    """The network's settings with outputs scaled to the motions it is going to see."""
+    spread, mean = cache.motions.std(axis=0), cache.motions.mean(axis=0)
+    return replace(shape, motion_scale=tuple(map(float, spread)), bin_centre=tuple(map(float, mean)))
+
+
+def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: PairCache, validation: PairCache,
+             extra: dict | None = None) -> None:
+    """Write out/NAME.safetensors and out/run.json. `settings` is a dataclass that has `training`."""
+    file = out / f"{name}.safetensors"
+    about = StudentSettings(network.settings, calibrate(network, validation, "cpu"))
+    digest = save(file, network.cpu(), about)
+    story = {
+        "name": name, "digest": digest, "parameters": count_parameters(network),
+        "data": f"{len(cache)} frame pairs of {len(cache.about['drives'])} drives "
+                f"({cache.about['said']}), strides {cache.about['strides']}",
+        "command": "python -m training " + shlex.join(sys.argv[1:]),
+        "commit": commit(), "seed": settings.training.seed,
+        "validation": validate(network, validation, "cpu") | (extra or {}),
+        "settings": asdict(settings),
+    }
+    write_whole(out / "run.json", json.dumps(story, indent=1) + "\n")
+    print(f"{file}: {digest}\n{json.dumps(story['validation'])}")
+
+
+def calibrate(network: PoseRegressor, cache: PairCache, device) -> tuple[float, ...]:
+    """Factor for each axis (6,) by which sigma must grow for 68.3 % of errors to lie within it.
+
+    A quantile, not a root mean square: a few frames on which everything fails must not blur all others.
+    """
+    ratios = []
+    for rows in forward_tracks(cache):
+        found = predict(network, cache.inputs[rows], device)
+        ratios.append(np.abs(found.motions - cache.motions[rows]) / found.sigmas)
+    return tuple(float(v) for v in np.quantile(np.concatenate(ratios), 0.6827, axis=0))
+
+
+def commit() -> str:
+    """The checkout's commit, marked where files have changed since."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"

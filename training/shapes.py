@@ -1,0 +1,74 @@
+"""Teachers and students as shapes: what the method prescribes, and widths that follow from a rate.
+
+The rate d of distillation is the share of the teacher's parameters that the student does without. The
+teacher's hint is its first fully connected layer; the student's guided layer, of the same width, is its
+third, or the second where less than 75 % is removed. Layer widths are this project's own.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from distill_vo.networks import NetworkSettings, PoseRegressor, count_parameters
+
+RATES = (0.73, 0.80, 0.85, 0.90, 0.9295)  # what the paper spans
+TOLERANCE = 0.002  # of the teacher's parameters, by which a student may miss its rate
+
+BINS = 61  # of each axis, where motions are classified
+
+TEACHERS = {
+    "dense_flow": NetworkSettings(
+        "dense_flow", ((3, 1, 32), (3, 2, 64), (3, 1, 96), (3, 2, 160)), (256, 128), hint_layer=1,
+        lstm_layers=2, lstm_width=320, dropout=0.25, input_scale=8.0),
+    # The encoder is FlowNet-S's, as in DeepVO and ESP-VO; the LSTM's width makes 33 M of the whole.
+    "stacked_frames": NetworkSettings(
+        "stacked_frames", ((7, 2, 64), (5, 2, 128), (5, 2, 256), (3, 1, 256), (3, 2, 512), (3, 1, 512),
+                           (3, 2, 512), (3, 1, 512), (3, 2, 1024)), (256, 128), hint_layer=1,
+        lstm_layers=2, lstm_width=146, dropout=0.25, input_offset=128.0, input_scale=64.0),
+}
+
+# Students before their widths are fitted: no LSTM, the last convolutions gone, more fully connected layers.
+STUDENT_CONVOLUTIONS = {
+    "dense_flow": ((3, 1, 32), (3, 2, 64), (3, 2, 96)),
+    "stacked_frames": ((7, 2, 32), (5, 2, 64), (5, 2, 128), (3, 2, 128), (3, 2, 256), (3, 2, 256)),
+}
+
+
+def student(teacher: NetworkSettings, rate: float, dropout: float = 0.25) -> NetworkSettings:
+    """The student that has (1 - rate) of the teacher's parameters, by widths found by bisection."""
+    hint_width = teacher.fully_connected[teacher.hint_layer - 1]
+    target = (1 - rate) * parameters(teacher)
+    guided = 2 if rate < 0.75 else 3
+
+    def scaled(factor: float) -> NetworkSettings:
+        def width(of: int) -> int:
+            return max(1, round(of * factor))
+
+        convolutions = tuple((k, s, width(c)) for k, s, c in STUDENT_CONVOLUTIONS[teacher.front_end])
+        before = (width(128),) * (guided - 1)
+        return replace(teacher, convolutions=convolutions, fully_connected=(*before, hint_width, 64),
+                       hint_layer=guided, lstm_layers=0, lstm_width=0, dropout=dropout)
+
+    low, high = 0.01, 50.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        low, high = (middle, high) if parameters(scaled(middle)) < target else (low, middle)
+    # Widths are whole numbers: what is still missing goes into the first fully connected layer.
+    settings = scaled(low)
+    first = settings.fully_connected[0]
+    best = min(range(max(1, first - 8), first + 9), key=lambda n: abs(
+        parameters(_with_first(settings, n)) - target))
+    settings = _with_first(settings, best)
+    missed = abs(parameters(settings) - target) / parameters(teacher)
+    assert missed < TOLERANCE, f"rate {rate} missed by {missed:.2%}"
+    return settings
+
+
+def _with_first(settings: NetworkSettings, width: int) -> NetworkSettings:
+    return replace(settings, fully_connected=(width, *settings.fully_connected[1:]))
+
+
+def parameters(settings: NetworkSettings) -> int:
+    """How many parameters a network of this shape has, without allocating any."""
+    with torch.device("meta"):
+        return count_parameters(PoseRegressor(settings))
