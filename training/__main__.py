@@ -12,7 +12,9 @@ VERBS = {
     "rehearse": ("training.data.rehearsal", "render streets in KITTI layout"),
     "prepare": ("training.prepare", "turn driving data into memory-mapped frame pairs"),
     "teacher": ("training.teacher", "train a teacher"),
+    "trust": ("training.trust", "show how far a teacher can be trusted"),
     "distil": ("training.distil", "distil a student from a teacher"),
+    "ablate": ("training.ablate", "compare all objectives over seeds and rates"),
     "card": ("training.card", "measure a student and write its model card"),
     "demo": ("training.demo", "drive a new street through the real node and print the figures"),
 }

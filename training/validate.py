@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from distill_vo import geometry
-from distill_vo.evaluation.metrics import segment_errors
+from distill_vo.evaluation.metrics import align, segment_errors
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from distill_vo.networks import PoseRegressor
 from training.data.cache import PairCache
@@ -48,22 +48,28 @@ def forward_tracks(cache: PairCache) -> list[slice]:
 
 
 def validate(network: PoseRegressor, cache: PairCache, device) -> dict[str, float]:
-    """Figures over all drives of a cache, run forwards at full rate; nothing is aligned.
+    """Figures over all drives of a cache, run forwards at full rate; nothing is aligned but
+    for the ATE.
 
     t_err_percent and r_err_deg_per_100m over all KITTI segments of all drives; rpe_t_m and rpe_r_deg
-    are root mean squares per frame.
+    are root mean squares per frame; ate_m, the mean over drives, is after sim3 alignment.
     """
-    t_errors, r_errors, frame_errors = [], [], []
+    t_errors, r_errors, frame_errors, ates = [], [], [], []
     for rows in forward_tracks(cache):
         motions = predict(network, cache.inputs[rows], device).motions
         estimate, truth = geometry.from_motion(motions), geometry.from_motion(cache.motions[rows])
         frame_errors.append(geometry.to_motion(geometry.inverse(truth) @ estimate))
-        t_err, r_err = segment_errors(chain(estimate), chain(truth))
+        driven, reference = chain(estimate), chain(truth)
+        t_err, r_err = segment_errors(driven, reference)
+        aligned = align(driven, reference, "sim3")
+        if aligned is not None:
+            ates.append(_rms(aligned[:, :3, 3] - reference[:, :3, 3]))
         t_errors.append(t_err)
         r_errors.append(r_err)
     errors = np.concatenate(frame_errors)
     return {"t_err_percent": 100 * _mean(t_errors),
             "r_err_deg_per_100m": float(100 * np.degrees(_mean(r_errors))),
+            "ate_m": float(np.mean(ates)) if ates else float("nan"),
             "rpe_t_m": _rms(errors[:, :3]), "rpe_r_deg": float(np.degrees(_rms(errors[:, 3:])))}
 
 
