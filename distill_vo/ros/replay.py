@@ -21,6 +21,7 @@ def _replay(args: list[str], stop: process.Stop) -> int:
     from rclpy.utilities import remove_ros_args
 
     from distill_vo.ros.player import PARAMETERS, Player
+    from distill_vo.sources.bag import open_bag_source
 
     parser = argparse.ArgumentParser("replay", description=__doc__, epilog="Parameters: " + "; ".join(
         f"{name} ({spec.default!r}): {spec.text}" for name, spec in PARAMETERS.items()))
@@ -30,26 +31,28 @@ def _replay(args: list[str], stop: process.Stop) -> int:
     player = Player(stop, [Parameter("bag", value=bag)] if bag else None)
     stop.importing = False
     try:
+        out = player.settings.out
+        source = open_bag_source(player.recording.path, player.image_topic) if out else None
         player.find_odometry()
         while True:
-            player.play()
-            _report(player)
+            try:
+                player.play()
+            finally:  # also what came of a bag that breaks off is judged
+                _report(player, source)
             if stop.requested or not player.settings.loop:
                 return 0
     finally:
         player.close()
 
 
-def _report(player) -> None:
+def _report(player, source) -> None:
     """Say what came back, and write and print the figures where that was asked for."""
     from distill_vo.evaluation.report import table, write_results
-    from distill_vo.sources.bag import open_bag_source
 
     trajectory, out = player.trajectory(), player.settings.out
     lost = player.sent - len(trajectory)
     print(f"replay: {player.sent} images sent, {lost} without odometry", flush=True)
-    if out and len(trajectory):
-        source = open_bag_source(player.recording.path, player.image_topic)
+    if source is not None and len(trajectory):
         figures = write_results(out, trajectory, source.truth, source.base_T_camera, {
             "source": source.name, "images_sent": player.sent, "images_without_odometry": lost,
             "seconds": player.seconds})

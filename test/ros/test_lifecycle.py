@@ -40,6 +40,7 @@ def test_it_holds_topics_and_student_only_while_it_needs_them(node):
         assert topics(node) == {"/odom", "/path", "/tf"}
         assert node.trigger_cleanup() == SUCCESS
         assert topics(node) == set()
+        assert node.set_parameters([Parameter("camera_height", value=1.0)])[0].successful
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     assert node.trigger_shutdown() == SUCCESS
     assert topics(node) == set()

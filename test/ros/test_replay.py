@@ -11,7 +11,9 @@ from sensor_msgs.msg import Image
 
 from distill_vo import cli
 from distill_vo.bags import kitti_to_bag
+from distill_vo.errors import InputError
 from distill_vo.ros import messages
+from distill_vo.ros.recording import Recording
 from distill_vo.trajectory import read
 
 NODE, REPLAY = "distill_vo.ros.vo_node", "distill_vo.ros.replay"
@@ -98,3 +100,13 @@ def test_bad_input_is_refused_in_one_sentence(run, bag, tmp_path):
         errors = [line for line in program.log.splitlines() if "error" in line.lower()]
         assert len(errors) == 1 and sentence in errors[0], program.log
         assert "Traceback" not in program.log
+
+
+def test_a_bag_that_is_damaged_inside_breaks_off_in_one_sentence(bag):
+    file = next(bag.glob("*.mcap"))
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle:middle + 50_000] = b"\xff" * 50_000
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="breaks off"):
+        list(Recording(bag).messages())
