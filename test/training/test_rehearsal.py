@@ -1,4 +1,4 @@
-"""Facts about the rehearsal world: its geometry is that of its ground truth, and it repeats itself exactly."""
+"""The rehearsal world: its pictures agree with its ground truth, and it repeats itself exactly."""
 
 import json
 import math
@@ -11,9 +11,9 @@ import pytest
 from distill_vo import geometry
 from distill_vo.errors import InputError
 from training.data.meshes import Scene, quad
+from training.data.noise import Texture, fractal
 from training.data.rehearsal import RehearsalSettings, rehearse, render_sequence, write_sequence
 from training.data.render import Renderer
-from training.data.textures import Texture, fractal
 from training.data.world import World
 
 SHORT = RehearsalSettings(frames=6, seed=3)
@@ -75,9 +75,7 @@ def test_the_camera_rides_at_the_recorded_height_above_the_road():
 def test_a_car_does_not_slip_sideways():
     world = World(replace(SHORT, frames=120), np.random.SeedSequence(8))
     car = world.drive.cameras @ geometry.inverse(world.mount.road_T_camera)
-    car = car @ np.array(
-        [[1, 0, 0, -1.68], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]
-    )  # rear axle
+    car = car @ np.array([[1, 0, 0, -1.68], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])  # rear axle
     step = geometry.to_motion(geometry.inverse(car[:-1]) @ car[1:])
     # Along an arc the sideways part is forward * yaw / 2: what is left over is slip and body roll.
     slip = step[:, 1] - step[:, 0] * step[:, 5] / 2
@@ -97,9 +95,7 @@ def test_points_project_where_the_calibration_says(renderer):
         image = grey(renderer.draw(LEVEL, *NOBODY)).astype(float)
         weight = image.max() - image
         rows, columns = np.mgrid[:192, :640]
-        errors.append(
-            [(weight * columns).sum() / weight.sum() - u, (weight * rows).sum() / weight.sum() - v]
-        )
+        errors.append([(weight * columns).sum() / weight.sum() - u, (weight * rows).sum() / weight.sum() - v])
     assert np.abs(np.mean(errors, axis=0)).max() < 0.1
     assert np.std(errors, axis=0).max() < 0.25
 
@@ -135,9 +131,7 @@ def test_the_flow_of_the_road_gives_metric_translation(renderer):
 def test_layout_is_kittis(tmp_path):
     write_sequence(tmp_path, SHORT, 4)
     folder = tmp_path / "sequences" / "04"
-    assert [p.name for p in sorted((folder / "image_2").iterdir())] == [
-        f"{k:06d}.png" for k in range(6)
-    ]
+    assert [p.name for p in sorted((folder / "image_2").iterdir())] == [f"{k:06d}.png" for k in range(6)]
     assert cv2.imread(str(folder / "image_2" / "000000.png")).shape == (192, 640, 3)
     rows = dict(line.split(": ") for line in (folder / "calib.txt").read_text().splitlines())
     assert np.array_equal(np.array(rows["P2"].split(), float).reshape(3, 4)[:, :3], K)
@@ -167,15 +161,11 @@ def test_a_drive_along_a_trajectory_repeats_it(tmp_path):
     settings = replace(SHORT, frames=20, along=str(tmp_path))
     drives = [render_sequence(settings, i).poses for i in range(8)]
     mirrored = geometry.exp(np.array([-0.01, -0.02, 0.9, 0.0, -0.01, 0.0]))
-    follows = [
-        any(np.allclose(p[:-1] @ m, p[1:], atol=1e-8) for m in (motion, mirrored)) for p in drives
-    ]
+    follows = [any(np.allclose(p[:-1] @ m, p[1:], atol=1e-8) for m in (motion, mirrored)) for p in drives]
     assert 0 < sum(follows) < 8
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"frames": 1}, {"camera_height": -1.0}, {"seed": -1}, {"focal": 0.0}]
-)
+@pytest.mark.parametrize("wrong", [{"frames": 1}, {"camera_height": -1.0}, {"seed": -1}, {"focal": 0.0}])
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         replace(SHORT, **wrong)

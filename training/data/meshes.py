@@ -127,9 +127,7 @@ def gable(base: np.ndarray, height: float, rise: float, tile: float):
     end, start = (b + c) / 2 + [0, 0, rise], (a + d) / 2 + [0, 0, rise]
     over = 0.06 * (a - d)
     u, v = np.linalg.norm(b - a) / tile, np.linalg.norm(start - a) / tile
-    slopes = join(
-        quad(a + over, b + over, end, start, u, v), quad(c - over, d - over, start, end, u, v)
-    )
+    slopes = join(quad(a + over, b + over, end, start, u, v), quad(c - over, d - over, start, end, u, v))
     return slopes, join(quad(b, c, end, end, 1, 1), quad(d, a, start, start, 1, 1))
 
 
@@ -140,3 +138,11 @@ def crossed(foot, height: float, width: float, angle: float, blades: int = 2):
     up = np.array([0, 0, height])
     corners = np.stack([foot - side, foot + side, foot + side + up, foot - side + up], axis=1)
     return corners, np.tile(np.array([[0, 0], [1, 0], [1, 1], [0, 1.0]]), (blades, 1, 1))
+
+
+def upright(low: np.ndarray, high: np.ndarray, along: np.ndarray, rise: float):
+    """A wall between two lines (N, 3); the texture stands upright: along (N,) repeats, `rise` upwards."""
+    corners = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
+    u = np.stack([along[:-1], along[1:], along[1:], along[:-1]], axis=1)
+    v = np.broadcast_to(np.array([0, 0, rise, rise], float), u.shape)
+    return corners, np.stack([u, v], axis=-1)

@@ -62,8 +62,8 @@ class RehearsalSettings:
         for name, low, high in (
             ("frames", 2, 100_000), ("seed", 0, 2**63), ("width", 64, 2048), ("height", 64, 2048),
             ("focal", 50, 5000), ("camera_height", 0.3, 5), ("camera_height_sigma", 0, 0.3),
-            ("focal_sigma", 0, 100), ("centre_sigma", 0, 50), ("pitch_deg", -20, 20), ("pitch_sigma_deg", 0, 5),
-            ("yaw_sigma_deg", 0, 5), ("roll_sigma_deg", 0, 5),
+            ("focal_sigma", 0, 100), ("centre_sigma", 0, 50), ("pitch_deg", -20, 20),
+            ("pitch_sigma_deg", 0, 5), ("yaw_sigma_deg", 0, 5), ("roll_sigma_deg", 0, 5),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
@@ -107,7 +107,8 @@ class RehearsalSequence:
         mount = self._world.mount
         return {
             "settings": asdict(self.settings), "index": self.index, "kind": self.kind,
-            "camera_height_m": mount.height, "pitch_rad": mount.pitch, "yaw_rad": mount.yaw, "roll_rad": mount.roll,
+            "camera_height_m": mount.height, "pitch_rad": mount.pitch, "yaw_rad": mount.yaw,
+            "roll_rad": mount.roll,
             "K": self.K.tolist(), "width": self.settings.width, "height": self.settings.height,
         }  # fmt: skip
 
@@ -177,17 +178,16 @@ def rehearse(out: Path, settings: RehearsalSettings, sequences: int, jobs: int) 
     todo = [i for i in range(sequences) if not _finished(out, settings, i)]
     with tqdm(
         total=sequences, initial=sequences - len(todo), unit="sequence", desc="rehearse"
-    ) as bar:
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=cv2.setNumThreads,
-                                 initargs=(1,)) as pool:  # fmt: skip
-            futures = [pool.submit(write_sequence, out, settings, i) for i in todo]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    bar.update()
-            finally:
-                for future in futures:
-                    future.cancel()
+    ) as bar, ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=cv2.setNumThreads,
+                             initargs=(1,)) as pool:  # fmt: skip
+        futures = [pool.submit(write_sequence, out, settings, i) for i in todo]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 def add_arguments(parser) -> None:

@@ -5,7 +5,7 @@ World axes: x east, y north, z up, metres. The camera pose is world_T_camera wit
 y down, z forward); a point projects to K X / Z with pixel centres at integers (OpenCV's convention).
 
 The renderer snaps vertices to whole pixels and has no texture filter, so frames are drawn SUPERSAMPLE
-times larger and averaged down: edges get soft and vertices are exact to about a seventh of a pixel (rms).
+times larger and averaged down: edges get soft and vertices are exact to about a sixth of a pixel (rms).
 """
 
 import cv2

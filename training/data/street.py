@@ -12,6 +12,7 @@ from training.data.road import Road, straight
 from training.data.styles import Style
 
 KERB_M = 0.11
+MEDIAN_M = 2.5
 BLOCK_M = 8  # the asphalt texture's length; each block picks one anew
 
 
@@ -37,9 +38,12 @@ class Street:
         pavement = rng.uniform(*style.pavement) if style.pavement else 0.0
         main = Lane(road, rng.uniform(*style.left), -rng.uniform(*style.right), pavement)
         self.lanes = [main, *self._side_roads(main)]
+        if style.lanes:  # the other carriageway, beyond a median
+            self.lanes.append(
+                Lane(road, main.left + MEDIAN_M + rng.uniform(7, 11), main.left + MEDIAN_M, 0.0)
+            )
         self._centres = [
-            lane.road.at(np.arange(len(lane.road.position)), lane.middle)[:, :2]
-            for lane in self.lanes
+            lane.road.at(np.arange(len(lane.road.position)), lane.middle)[:, :2] for lane in self.lanes
         ]
         self._tints = (
             0.5 * rng.uniform(0.75, 1.45),
@@ -76,11 +80,7 @@ class Street:
             taken.append((a - 25, b + 25))
         for s in np.arange(20, road.length - 20, 1.0):
             crowded = any(a < s < b for a, b in taken)
-            if (
-                crowded
-                or abs(road.curvature[int(s)]) > 0.02
-                or rng.random() > self.style.side_roads / 100
-            ):
+            if crowded or abs(road.curvature[int(s)]) > 0.02 or rng.random() > self.style.side_roads / 100:
                 continue
             taken.append((s - 30, s + 30))
             angle = np.pi / 2 + rng.normal(0, 0.15)
@@ -100,7 +100,6 @@ class Street:
         if angle == 0:
             edges = main.left, main.right
         elif angle == np.pi:
-            edges = -main.right, -(-main.left)
             edges = -main.right, -main.left
         # Two centimetres lower, so that the main road wins where they overlap.
         start = frame[:3, 3] - 0.02 * frame[:3, 2]
@@ -110,9 +109,7 @@ class Street:
         rng, road = self.rng, lane.road
         s = _stations(road)
         tone, stone, earth = self._tints
-        edges = np.linspace(
-            lane.left, lane.right, max(2, round((lane.left - lane.right) / 2.5)) + 1
-        )
+        edges = np.linspace(lane.left, lane.right, max(2, round((lane.left - lane.right) / 2.5)) + 1)
         for first, last in _blocks(s):
             part = s[first : last + 1]
             texture = f"asphalt{rng.choice(self._asphalts)}"
@@ -129,9 +126,7 @@ class Street:
             along = s
             lines = [road.at(along, x, -0.05 if wide else -0.04) for x in reach]
             for x, y, a, b in zip(reach, reach[1:], lines, lines[1:], strict=False):
-                self.scene.add(
-                    self._verge, ribbon(a, b, (y / 4, x / 4), along / 4), earth[:, 0] * 0.8
-                )
+                self.scene.add(self._verge, ribbon(a, b, (y / 4, x / 4), along / 4), earth[:, 0] * 0.8)
         if index == 0:
             for end, ahead in ((0, -1), (len(s) - 1, 1)):
                 far = road.at(s[end], np.array([70, 0, -70.0]), -0.05)
@@ -154,32 +149,20 @@ class Street:
         top = ribbon(a, b, (side * lane.pavement / 2, 0), s / 2)
         face = ribbon(foot, a, (0, 0.1), s)
         for name, (corners, uv), tint in (("paving0", top, stone), ("plain0", face, 0.75)):
-            self.scene.add(
-                name, (corners[clear], uv[clear]), np.full(3, tint), shade=name == "paving0"
-            )
+            self.scene.add(name, (corners[clear], uv[clear]), np.full(3, tint), shade=name == "paving0")
 
     def _paint(self, lane: Lane, index: int) -> None:
         """Lane dashes, edge lines, stop lines: on the surface, drawn in front of it."""
         rng, road = self.rng, lane.road
         if lane.left - lane.right < 5.2 or rng.random() < 0.25:
             return
-        dash, gap = (
-            (6, 12)
-            if self.style.plan.straight_m[0] >= 100
-            else rng.choice([[3, 6], [4, 8], [3, 3]])
-        )
-        lines = (
-            []
-            if rng.random() < 0.25
-            else [(lane.middle if not self.style.lanes else 1.8, dash, gap)]
-        )
+        dash, gap = (6, 12) if self.style.plan.straight_m[0] >= 100 else rng.choice([[3, 6], [4, 8], [3, 3]])
+        lines = [] if rng.random() < 0.25 else [(lane.middle if not self.style.lanes else 1.8, dash, gap)]
         lines += [(x, dash, gap) for x in ((-1.8,) if self.style.lanes and lane.right < -4 else ())]
         if rng.random() < (0.85 if not self.style.pavement else 0.25):
             lines += [(lane.left - 0.3, 1e9, 0), (lane.right + 0.3, 1e9, 0)]
         width, tint = rng.uniform(0.1, 0.22) / 2, np.full(3, rng.uniform(0.55, 1))
-        for station in rng.uniform(
-            0, road.length - 5, rng.poisson(road.length * self.style.zebras / 100)
-        ):
+        for station in rng.uniform(0, road.length - 5, rng.poisson(road.length * self.style.zebras / 100)):
             self._zebra(lane, station, tint)
         for lateral, dash, gap in lines:
             piece = 1.5 if gap else 3.0
@@ -188,8 +171,8 @@ class Street:
             middle = road.at(drawn + 0.5 * piece, lateral)
             drawn = drawn[self.free(middle, 1.0, skip=index)]
             corners = np.stack(
-                [road.at(drawn, lateral - width, 0.008), road.at(drawn, lateral + width, 0.008),
-                 road.at(drawn + piece, lateral + width, 0.008), road.at(drawn + piece, lateral - width, 0.008)], axis=1,
+                [road.at(drawn + along, lateral + across, 0.008) for along, across in
+                 ((0, -width), (0, width), (piece, width), (piece, -width))], axis=1,
             )  # fmt: skip
             uv = np.tile(np.array([[0, 0], [0.2, 0], [0.2, 1], [0, 1]]), (len(drawn), 1, 1))
             self.scene.add("paint0", (corners, uv), tint, shade=False)
@@ -234,9 +217,7 @@ def _stations(road: Road) -> np.ndarray:
 def _blocks(s: np.ndarray) -> list[tuple[int, int]]:
     """Index ranges of about BLOCK_M each."""
     cuts = np.flatnonzero(np.diff(s // BLOCK_M, prepend=-1))
-    return list(zip(cuts, [*cuts[1:], len(s) - 1], strict=True))[
-        : len(cuts) - (cuts[-1] == len(s) - 1)
-    ]
+    return list(zip(cuts, [*cuts[1:], len(s) - 1], strict=True))[: len(cuts) - (cuts[-1] == len(s) - 1)]
 
 
 def _tight_turns(road: Road) -> list[tuple[float, float]]:

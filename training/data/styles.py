@@ -36,18 +36,18 @@ class Style:
 STYLES = {
     "city": Style(
         Plan((40, 150), 0.4, 0.3, (25, 200), 0.04, roundabout=0.06), (7, 13), (4.5, 8), (2.2, 5),
-        {"facades": 7, "houses": 1, "wall": 0.7, "trees": 0.7, "open": 0.6}, (0, 2.5), (1.8, 4.5), (3, 6), parked=9,
-        trees=2, poles=6, people=3, side_roads=1.0, oncoming=1.6, stops=0.8,
+        {"facades": 7, "houses": 1, "wall": 0.7, "trees": 0.7, "open": 0.6}, (0, 2.5), (1.8, 4.5), (3, 6),
+        parked=9, trees=2, poles=6, people=3, side_roads=1.0, oncoming=1.6, stops=0.8,
     ),
     "residential": Style(
         Plan((40, 140), 0.5, 0.3, (20, 150), 0.08), (6, 11), (3, 5.5), (1.5, 3.2),
-        {"houses": 5, "hedge": 3, "fence": 2, "wall": 1.5, "facades": 1.5, "trees": 1}, (0.3, 6), (1, 2.4), (1, 3),
-        parked=8, trees=3, poles=4, people=1.2, side_roads=1.2, oncoming=0.7,
+        {"houses": 5, "hedge": 3, "fence": 2, "wall": 1.5, "facades": 1.5, "trees": 1}, (0.3, 6), (1, 2.4),
+        (1, 3), parked=8, trees=3, poles=4, people=1.2, side_roads=1.2, oncoming=0.7,
     ),
     "suburb": Style(
         Plan((60, 200), 0.3, 0.45, (30, 300), 0.1, roundabout=0.08), (8, 15), (4, 7), (1.8, 3.5),
-        {"houses": 3, "hedge": 2, "fence": 1, "trees": 2, "open": 2, "wall": 0.6, "facades": 0.6}, (1, 9), (1, 3), (1, 3),
-        parked=2.5, trees=3, poles=4, people=0.6,
+        {"houses": 3, "hedge": 2, "fence": 1, "trees": 2, "open": 2, "wall": 0.6, "facades": 0.6}, (1, 9),
+        (1, 3), (1, 3), parked=2.5, trees=3, poles=4, people=0.6,
     ),
     "industrial": Style(
         Plan((60, 200), 0.35, 0.3, (25, 200), 0.03, roundabout=0.1), (7, 14), (4, 8), (2, 5),
@@ -56,13 +56,13 @@ STYLES = {
     ),
     "country": Style(
         Plan((60, 250), 0.08, 0.7, (35, 400), 0.1, camber=0.05), (11, 22), (3.5, 5.5), (1.6, 2.8),
-        {"open": 6, "trees": 2, "forest": 2, "hedge": 1, "rail": 0.8, "bank": 1, "houses": 0.4}, (1, 6), None, (1, 2),
-        trees=1.2, poles=2.5, side_roads=0.3, lead=0.35, stops=0.1, zebras=0.2,
+        {"open": 6, "trees": 2, "forest": 2, "hedge": 1, "rail": 0.8, "bank": 1, "houses": 0.4}, (1, 6), None,
+        (1, 2), trees=1.2, poles=2.5, side_roads=0.3, lead=0.35, stops=0.1, zebras=0.2,
     ),
     "forest": Style(
         Plan((50, 160), 0.08, 0.7, (30, 250), 0.1, camber=0.05), (9, 18), (3, 5), (1.5, 2.5),
-        {"forest": 7, "bank": 1.5, "open": 0.7, "rail": 0.5, "hedge": 0.5}, (0.8, 4), None, trees=3, poles=1.5,
-        side_roads=0.2, lead=0.3, stops=0.1, zebras=0.1,
+        {"forest": 7, "bank": 1.5, "open": 0.7, "rail": 0.5, "hedge": 0.5}, (0.8, 4), None, trees=3,
+        poles=1.5, side_roads=0.2, lead=0.3, stops=0.1, zebras=0.1,
     ),
     "highway": Style(
         Plan((150, 500), 0.0, 0.8, (300, 2500), 0.05, camber=0.03), (19, 31), (5.5, 9.5), (2.5, 9.5),

@@ -5,7 +5,7 @@ import numpy as np
 from training.data import vehicles
 from training.data.drive import DT, Drive
 from training.data.meshes import Scene
-from training.data.street import KERB_M, Street
+from training.data.street import KERB_M, MEDIAN_M, Street
 
 CLEARANCE_M = 3.2  # nothing is drawn nearer to the camera than this
 
@@ -79,13 +79,9 @@ class Traffic:
     def _oncoming(self) -> None:
         rng, own = self._rng, self._drive.stations
         pace = max(np.mean(self._drive.speed), 6) * rng.uniform(0.8, 1.2)
-        lateral = (
-            self._main.left - rng.uniform(1.2, 1.6)
-            if self._main.left < 5
-            else rng.uniform(3.1, 3.6)
-        )
+        lateral = self._main.left - rng.uniform(1.2, 1.6) if self._main.left < 5 else rng.uniform(3.1, 3.6)
         if self._street.style.lanes:
-            lateral = self._main.left + rng.uniform(3, 6)  # beyond the median
+            lateral = self._main.left + MEDIAN_M + rng.uniform(1.8, 5)
         elif self._main.left < 3.2:
             return
         reach = own[-1] + pace * self._time[-1] + 100
@@ -110,9 +106,7 @@ class Traffic:
             when = self._time[distance.argmin()] - rng.uniform(1.5, 6)
             travelled = (self._time - when) * pace * rng.choice([-1, 1])
             frame = lane.road.frame(np.array(20.0))
-            start = lane.road.at(
-                np.array(0.0), lane.middle - np.sign(travelled[-1] - travelled[0]) * 1.6
-            )
+            start = lane.road.at(np.array(0.0), lane.middle - np.sign(travelled[-1] - travelled[0]) * 1.6)
             poses = np.tile(frame, (len(travelled), 1, 1))
             poses[:, :3, 3] = start + travelled[:, None] * frame[:3, 0]
             if travelled[-1] < travelled[0]:
@@ -125,10 +119,7 @@ class Traffic:
         for _ in range(min(rng.poisson(style.people * 3), 12)):
             side = rng.choice([-1, 1])
             edge = self._main.left if side > 0 else -self._main.right
-            s = (
-                rng.uniform(own[0], own[-1] + 40)
-                + rng.choice([-1, 1]) * rng.uniform(0.8, 1.7) * self._time
-            )
+            s = rng.uniform(own[0], own[-1] + 40) + rng.choice([-1, 1]) * rng.uniform(0.8, 1.7) * self._time
             parts = [(n, (c + [0, 0, KERB_M], uv), t) for n, (c, uv), t in vehicles.walker(rng)]
             self._track(
                 parts,

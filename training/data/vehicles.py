@@ -3,38 +3,12 @@
 Axes of a thing: x forward, y left, z up, origin on the ground under its middle.
 """
 
-import cv2
 import numpy as np
 
 from training.data.meshes import crossed, join, quad
 
 PAINTS = [(0.95, 0.95, 0.95), (0.75, 0.76, 0.78), (0.45, 0.46, 0.48), (0.16, 0.16, 0.18), (0.55, 0.12, 0.1),
           (0.15, 0.25, 0.5), (0.25, 0.4, 0.3), (0.8, 0.72, 0.5)]  # fmt: skip
-
-
-def skin(rng) -> np.ndarray:
-    """(256, 256, 3): a car's side (upper half), tail (lower left), nose (lower right)."""
-    from training.data.textures import fractal
-
-    grey = np.full((256, 256), 215, np.float32) + 6 * fractal(rng)
-    grey += np.concatenate([np.linspace(30, -60, 128), np.linspace(20, -70, 128)])[:, None]
-    picture = np.clip(grey[..., None].repeat(3, 2), 0, 255).astype(np.uint8)
-    dark = int(rng.integers(20, 60))
-    cv2.line(picture, (100, 50), (100, 115), (90,) * 3, 2)
-    cv2.line(picture, (150, 50), (150, 115), (90,) * 3, 2)
-    cv2.rectangle(picture, (0, 104), (256, 128), (dark,) * 3, -1)
-    for x in (52, 206):
-        cv2.circle(picture, (x, 102), 28, (22,) * 3, -1)
-        cv2.circle(picture, (x, 102), 16, (int(rng.integers(110, 200)),) * 3, -1)
-    for x0 in (0, 128):
-        cv2.rectangle(picture, (x0, 226), (x0 + 128, 256), (dark,) * 3, -1)
-        lamp = (200, 30, 30) if x0 == 0 else (250, 250, 250)
-        for x in (x0 + 4, x0 + 98):
-            cv2.rectangle(picture, (x, 160), (x + 26, 184), lamp, -1)
-        cv2.rectangle(picture, (x0 + 42, 190), (x0 + 86, 204), (245,) * 3, -1)
-        cv2.putText(picture, "KA 27", (x0 + 44, 201), cv2.FONT_HERSHEY_PLAIN, 0.8, (20,) * 3, 1)
-        cv2.line(picture, (x0, 150), (x0 + 128, 150), (120,) * 3, 2)
-    return picture
 
 
 def _part(u0, v0, u1, v1):
@@ -101,9 +75,7 @@ def car(rng, kind: str = "car"):
     tone = paint * 0.9 if kind == "truck" else np.full(3, rng.uniform(0.12, 0.3))
     blot = quad([x0 - 0.25, -y - 0.2, 0.02], [x1 + 0.25, -y - 0.2, 0.02], [x1 + 0.25, y + 0.2, 0.02],
                 [x0 - 0.25, y + 0.2, 0.02])  # fmt: skip
-    under = _loft(
-        (x0 + 0.4, x1 - 0.5, y * 0.9), (x0 + 0.4, x1 - 0.5, y * 0.9), 0.02, 0.3, [glass] * 4
-    )
+    under = _loft((x0 + 0.4, x1 - 0.5, y * 0.9), (x0 + 0.4, x1 - 0.5, y * 0.9), 0.02, 0.3, [glass] * 4)
     # Low-lying dark underneath, glass, then painted metal.
     parts = [("plain0", under, (0.08, 0.08, 0.08)), ("shadow0", blot, (1, 1, 1)), ("plain0", cabin, tone),
              (name, join(body, deck, top), paint)]  # fmt: skip

@@ -6,8 +6,9 @@ from training.data.along import drive_along
 from training.data.drive import DT, Mount, drive, speed_limits, travel
 from training.data.meshes import Scene
 from training.data.road import plan_road
-from training.data.roadside import Roadside, add_sky
+from training.data.roadside import Roadside
 from training.data.sensor import Sensor
+from training.data.sky import add_sky
 from training.data.street import Street
 from training.data.styles import FREQUENCY, STYLES
 from training.data.textures import POOLS, pool
