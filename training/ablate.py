@@ -130,7 +130,8 @@ def _line(row: Row, out: Path, front_end: str) -> dict:
 def _teacher_line(file: Path, teacher: PoseRegressor, validation: PairCache) -> dict:
     return {"objective": "teacher", "hint": "", "stages": "", "rate": 0.0, "seed": 0,
             "front_end": teacher.settings.front_end, "hint_error": 0.0,
-            **validate(teacher, validation, "cpu"), "parameters": count_parameters(teacher), "mb": file.stat().st_size / 1e6, "file": file}
+            "parameters": count_parameters(teacher), "mb": file.stat().st_size / 1e6, "file": file,
+            **validate(teacher, validation, "cpu")}
 
 
 @torch.inference_mode()
