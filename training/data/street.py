@@ -121,12 +121,10 @@ class Street:
         for side, edge in ((1, lane.left), (-1, lane.right)):
             if lane.pavement:
                 self._pavement(lane, index, side, edge, s, stone)
-            wide = index == 0
-            reach = edge + side * np.array([0, 7, 70] if wide else [0, 3])
-            along = s
-            lines = [road.at(along, x, -0.05 if wide else -0.04) for x in reach]
+            reach = edge + side * np.array([0, 7, 25, 70] if index == 0 else [0, 3])
+            lines = [self._ground(road, s, x, x != edge and index == 0) for x in reach]
             for x, y, a, b in zip(reach, reach[1:], lines, lines[1:], strict=False):
-                self.scene.add(self._verge, ribbon(a, b, (y / 4, x / 4), along / 4), earth[:, 0] * 0.8)
+                self.scene.add(self._verge, ribbon(a, b, (y / 4, x / 4), s / 4), earth[:, 0] * 0.8)
         if index == 0:
             for end, ahead in ((0, -1), (len(s) - 1, 1)):
                 far = road.at(s[end], np.array([70, 0, -70.0]), -0.05)
@@ -137,6 +135,13 @@ class Street:
                     earth[:, 0] * 0.8,
                 )
         self._paint(lane, index)
+
+    def _ground(self, road: Road, s: np.ndarray, lateral: float, sink: bool) -> np.ndarray:
+        """A line (N, 3) of the ground; it sinks out of the way of side roads, whose slope differs."""
+        line = road.at(s, lateral, -0.05)
+        if sink:
+            line[~self.free(line, 8.0, skip=0), 2] -= 0.6
+        return line
 
     def _pavement(self, lane: Lane, index: int, side: int, edge: float, s, stone: float) -> None:
         road = lane.road
