@@ -11,9 +11,11 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
 from distill_vo.frontend import FRONT_ENDS
 
+SIGMA_FLOOR = -4.0  # log of the smallest sigma, in motion_scale: nothing is measured to the last digit
 BIN_RANGE = 3.0  # motion_scale to either side
 MOTION = 6  # tx, ty, tz in metres, rx, ry, rz rotation vector in radians, camera optical axes
 
@@ -90,7 +92,7 @@ class PoseRegressor(nn.Module):
             if number == self.settings.hint_layer:
                 hint = x
         # What only describes the motion reads the features but does not shape them.
-        log_sigma = self.log_sigma(x.detach()) + self.motion_scale.log()
+        log_sigma = SIGMA_FLOOR + softplus(self.log_sigma(x.detach())) + self.motion_scale.log()
         if self.settings.motion_from_bins:
             logits = self.logits(x).unflatten(-1, (MOTION, -1))
             motion = (torch.softmax(logits, -1) * self.bin_values).sum(-1)

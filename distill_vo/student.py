@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 
 from distill_vo import settings as typed
 from distill_vo.camera import CANONICAL, Camera
@@ -103,7 +103,7 @@ def save(path: str | Path, network: PoseRegressor, settings: StudentSettings) ->
     digest = _digest(weights, text)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(weights, beside, {"settings": text, "digest": digest})
+    beside.write_bytes(serialise(weights, {"settings": text, "digest": digest}))
     os.replace(beside, path)
     return digest
 

@@ -181,9 +181,10 @@ def groups(table: list[dict]) -> dict[tuple, list[dict]]:
 
 
 def interval(values: list[float]) -> tuple[float, float]:
-    """Mean and half of its 95 % interval (Student's t) over the seeds."""
+    """Mean and half of its 95 % interval (Student's t) over the seeds; NaN where there are too few."""
+    values = [v for v in values if v is not None]
     if len(values) < 2:
-        return float(np.mean(values)), float("nan")
+        return float(np.mean(values)) if values else float("nan"), float("nan")
     return float(np.mean(values)), float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
 
 

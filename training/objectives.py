@@ -76,7 +76,8 @@ def regression(settings: ObjectiveSettings, teacher: TeacherOutputs | None,
         s = losses.squared_error(out.motion, batch.motions, settings.rotation_weight)
         described = {}
         if not settings.objective.startswith("probabilistic"):
-            described["sigma"] = losses.gaussian(out.motion.detach(), batch.motions, out.log_sigma).mean()
+            # Laplace's likelihood: one gross error does not outweigh all others.
+            described["sigma"] = losses.laplace(out.motion.detach(), batch.motions, out.log_sigma).mean()
         if out.logits is not None and settings.objective != "soft_target":
             labels = network.labels(batch.motions)
             described["bins"] = losses.cross_entropy(out.logits, labels).mean()

@@ -28,13 +28,14 @@ def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: Pair
     file = out / f"{name}.safetensors"
     about = StudentSettings(network.settings, calibrate(network, validation, "cpu"))
     digest = save(file, network.cpu(), about)
+    figures = validate(network, validation, "cpu") | (extra or {})
     story = {
         "name": name, "digest": digest, "parameters": count_parameters(network),
         "data": f"{len(cache)} frame pairs of {len(cache.about['drives'])} drives "
                 f"({cache.about['said']}), strides {cache.about['strides']}",
         "command": "python -m training " + shlex.join(sys.argv[1:]),
         "commit": commit(), "seed": settings.training.seed,
-        "validation": validate(network, validation, "cpu") | (extra or {}),
+        "validation": {k: v if np.isfinite(v) else None for k, v in figures.items()},
         "settings": asdict(settings),
     }
     write_whole(out / "run.json", json.dumps(story, indent=1) + "\n")
