@@ -8,7 +8,6 @@ to the last bit however many are asked for and by however many processes.
 """
 
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -26,10 +25,9 @@ from tqdm import tqdm
 
 from distill_vo import geometry
 from distill_vo.errors import InputError
+from training.data.along import load_trajectories
 from training.data.drive import DT
 from training.data.world import World
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class RehearsalSettings:
     """What is rendered. Sigmas are standard deviations from sequence to sequence.
 
     The camera is the canonical one: height above the road and focal length in pixels at width 640; pitch is
-    downwards, in degrees (KITTI's looks down by 1.1). `along`: a folder of KITTI pose files; every other
-    sequence then drives along a piece of one of them.
+    downwards, in degrees (KITTI's looks down by 1.1). `along`: a folder of KITTI pose files; about half of the
+    sequences then drive along a piece of one of them.
     """
 
     frames: int = 500
@@ -131,7 +129,7 @@ def write_sequence(out: Path, settings: RehearsalSettings, index: int) -> None:
     sequence = render_sequence(settings, index)
     (out / "sequences").mkdir(parents=True, exist_ok=True)
     (out / "poses").mkdir(exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out / "sequences"))
+    work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
     try:
         (work / "image_2").mkdir()
         stamps = []
@@ -175,6 +173,8 @@ def _finished(out: Path, settings: RehearsalSettings, index: int) -> bool:
 
 def rehearse(out: Path, settings: RehearsalSettings, sequences: int, jobs: int) -> None:
     """Render `sequences` sequences into `out`, `jobs` at a time; those that are there are kept."""
+    if settings.along is not None:
+        load_trajectories(settings.along)  # a wrong folder is refused before anything is rendered
     todo = [i for i in range(sequences) if not _finished(out, settings, i)]
     with tqdm(
         total=sequences, initial=sequences - len(todo), unit="sequence", desc="rehearse"
