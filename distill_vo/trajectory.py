@@ -24,13 +24,14 @@ class Trajectory:
     stamps_ns: np.ndarray
     positions: np.ndarray
     quaternions: np.ndarray
+    oriented: bool = True  # False: only positions are known, as of GPS, and quaternions say nothing
 
     @classmethod
-    def from_poses(cls, stamps_ns, poses) -> "Trajectory":
+    def from_poses(cls, stamps_ns, poses, oriented: bool = True) -> "Trajectory":
         """Stamps (N,) and transforms (N, 4, 4)."""
         poses = np.asarray(poses, float).reshape(-1, 4, 4)
         quaternions = geometry.quaternion_from_matrix(poses[:, :3, :3])
-        return cls(np.asarray(stamps_ns, np.int64), poses[:, :3, 3], quaternions)
+        return cls(np.asarray(stamps_ns, np.int64), poses[:, :3, 3], quaternions, oriented)
 
     def __len__(self) -> int:
         return len(self.stamps_ns)
@@ -63,7 +64,7 @@ def _seconds(stamp_ns: int) -> str:
     return f"{seconds}.{nanoseconds:09d}"
 
 
-def _nanoseconds(seconds: str) -> int:
+def to_nanoseconds(seconds: str) -> int:
     """Decimal seconds -> nanoseconds without passing through a float (which loses digits of epochs)."""
     whole, _, fraction = seconds.partition(".")
     if fraction.isdigit() and whole.lstrip("+").isdigit():
@@ -96,7 +97,7 @@ def read(path: str | Path, stamps_ns: np.ndarray | None = None) -> Trajectory:
         if np.any(np.abs(norms - 1) > 0.01):
             raise InputError(f"{path}: line {int(np.argmax(np.abs(norms - 1) > 0.01)) + 1} holds a "
                              "quaternion that is not of unit length; write qx qy qz qw last.")
-        stamps = np.array([_nanoseconds(row[0]) for row in words], np.int64)
+        stamps = np.array([to_nanoseconds(row[0]) for row in words], np.int64)
         return Trajectory(stamps, values[:, 1:4], values[:, 4:])
     frames = values[:, 0].astype(np.int64) if columns == 13 else np.arange(len(values))
     if stamps_ns is not None and frames.max() >= len(stamps_ns):

@@ -7,7 +7,7 @@ evaluate_odometry.cpp); alignment, ATE and RPE are evo's, with the conventions o
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -43,8 +43,10 @@ def evaluate(estimate: Trajectory, truth: Trajectory, alignment: str = "none") -
     """Compare two trajectories of the same body, each in its own world.
 
     Their first common poses are laid on each other; `se3`, `sim3` and `scale` then fit the
-    estimate's positions to the truth's (least squares; Umeyama, PAMI 1991). Raises InputError for
-    an unknown alignment and for trajectories that have no moment in common.
+    estimate's positions to the truth's (least squares; Umeyama, PAMI 1991). A truth without
+    orientations (GPS) has no heading to lay on: `none` and `scale` then become `se3` and `sim3`, and
+    only its path is compared. Raises InputError for an unknown alignment and for trajectories that
+    have no moment in common.
     """
     if alignment not in ALIGNMENTS:
         raise InputError(f"alignment: '{alignment}' is not known; use one of "
@@ -52,6 +54,8 @@ def evaluate(estimate: Trajectory, truth: Trajectory, alignment: str = "none") -
     if find_spec("evo") is None:
         raise InputError("evo: this Python library computes ATE and RPE and is not installed; run "
                          "pip install evo.")
+    if not truth.oriented:
+        alignment = {"none": "se3", "scale": "sim3"}.get(alignment, alignment)
     estimate, truth = in_order(estimate), in_order(truth)
     mine, its = associate(estimate.stamps_ns, truth.stamps_ns)
     if len(mine) == 0:
@@ -66,6 +70,8 @@ def evaluate(estimate: Trajectory, truth: Trajectory, alignment: str = "none") -
     if aligned is None:
         log.warning("path too short or too straight to be aligned by %s: no figures", alignment)
         return Figures(**figures)
+    if not truth.oriented:
+        return Figures(**figures, ate_m=_ate_rpe(aligned, reference[its]).get("ate_m"))
     return Figures(**figures, **_kitti(aligned, reference, its),
                    **_ate_rpe(aligned, reference[its]))
 
@@ -162,5 +168,5 @@ def _distances(poses: np.ndarray) -> np.ndarray:
 
 def in_order(trajectory: Trajectory) -> Trajectory:
     order = np.argsort(trajectory.stamps_ns, kind="stable")
-    return Trajectory(trajectory.stamps_ns[order], trajectory.positions[order],
-                      trajectory.quaternions[order])
+    return replace(trajectory, stamps_ns=trajectory.stamps_ns[order],
+                   positions=trajectory.positions[order], quaternions=trajectory.quaternions[order])

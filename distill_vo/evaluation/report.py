@@ -105,7 +105,7 @@ def table(figures: dict) -> str:
 def _as_camera(trajectory: Trajectory, base_T_camera: np.ndarray) -> Trajectory:
     """Poses of the base -> poses of the camera, in the camera's axes on a base at the origin."""
     poses = geometry.inverse(base_T_camera) @ trajectory.poses @ base_T_camera
-    return Trajectory.from_poses(trajectory.stamps_ns, poses)
+    return Trajectory.from_poses(trajectory.stamps_ns, poses, trajectory.oriented)
 
 
 def as_base(camera: Trajectory) -> Trajectory:

@@ -1,4 +1,4 @@
-"""Offline readers: KITTI sequences, rosbag2 bags, folders of images and videos, without ROS.
+"""Offline readers: KITTI sequences, Malaga extracts, rosbag2 bags, folders of images, videos; no ROS.
 
 A path goes in; a Source comes out, which gives Frames and knows their camera, its mounting on the
 base and, where there is one, the truth.
@@ -17,7 +17,7 @@ __all__ = ["Frame", "Source", "open_source"]
 def open_source(path: str | Path, *, camera_index: int | None = None,
                 calibration: str | Path | None = None, mount_height_m: float | None = None,
                 image_topic: str | None = None, truth: str | None = None) -> Source:
-    """Open whatever is at a path: KITTI sequence, rosbag2 bag, folder of images, video.
+    """Open whatever is at a path: KITTI sequence, Malaga extract, rosbag2 bag, folder of images, video.
 
     camera_index chooses between KITTI's image_0 and image_2; mount_height_m is the camera's height
     above the road (default 1.65 or the calibration file's); truth is a trajectory file or a bag's
@@ -44,6 +44,7 @@ def _open(path: Path, camera_index, calibration, height_m, image_topic, truth_to
     from distill_vo.sources.bag import is_bag, open_bag_source
     from distill_vo.sources.images import open_images
     from distill_vo.sources.kitti import is_kitti, open_kitti
+    from distill_vo.sources.malaga import is_malaga, open_malaga
     from distill_vo.sources.video import SUFFIXES, open_video
     if is_bag(path):
         return open_bag_source(path, image_topic, truth_topic, calibration, height_m)
@@ -53,6 +54,8 @@ def _open(path: Path, camera_index, calibration, height_m, image_topic, truth_to
     if path.is_dir():
         if is_kitti(path):
             return open_kitti(path, camera_index, calibration, height_m or DEFAULT_HEIGHT_M)
+        if is_malaga(path):
+            return open_malaga(path, calibration, height_m)
         return open_images(path, calibration, height_m)
     if path.suffix.lower() in SUFFIXES:
         return open_video(path, calibration, height_m)

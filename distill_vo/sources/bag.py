@@ -2,7 +2,7 @@
 
 Read with the rosbags library, so no ROS installation is needed. The mounting is the chain of
 /tf_static from base_link to the image's frame; the truth an Odometry or pose topic with 'truth' in
-its name.
+its name, or what was asked for: any such topic, or /tf, whose transforms from odom are taken then.
 """
 
 import logging
@@ -12,18 +12,15 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-
-from distill_vo import geometry
 from distill_vo.camera import DEFAULT_HEIGHT_M, Camera
 from distill_vo.errors import InputError
+from distill_vo.sources.bag_poses import BASE, find_transform, parents, poses_in, stamp_ns, truth_of_base
 from distill_vo.sources.decode import decode
 from distill_vo.sources.source import Frame, Source, level_mounting, readable
-from distill_vo.trajectory import Trajectory
 
-BASE = "base_link"
 IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 INFO = "sensor_msgs/msg/CameraInfo"
+TF = "/tf"
 POSES = ("nav_msgs/msg/Odometry", "geometry_msgs/msg/PoseStamped",
          "geometry_msgs/msg/PoseWithCovarianceStamped")
 SUFFIXES = (".mcap", ".db3")
@@ -79,8 +76,11 @@ def messages(reader, path: Path, topics: set[str]) -> Iterator[tuple[str, int, o
 
 
 def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str | None = None,
-                    calibration: Path | None = None, mount_height_m: float | None = None) -> Source:
-    """Open a bag. Raises InputError."""
+                    calibration: Path | None = None, mount_height_m: float | None = None,
+                    mounting_needed: bool = False) -> Source:
+    """Open a bag. A mounting that is not in the bag is taken to be level, unless it is needed. Raises
+    InputError.
+    """
     with open_bag(path) as reader:
         types = {c.topic: c.msgtype for c in reader.connections}
         image_topic = pick_image_topic(path, types, image_topic)
@@ -91,7 +91,7 @@ def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str
         if first is None:
             raise InputError(f"{path}: topic {image_topic} has no images; record it again.")
         frame_id = first[2].header.frame_id
-        info, transforms, truth = _read_small(reader, path, info_topic, truth_topic)
+        info, transforms, rows = _read_small(reader, path, info_topic, truth_topic)
     if calibration:
         camera = Camera.from_yaml(calibration, mount_height_m)
     elif info is None:
@@ -100,12 +100,16 @@ def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str
     else:
         camera = Camera.from_camera_info(info, mount_height_m or DEFAULT_HEIGHT_M)
     base_T_camera = find_transform(transforms, BASE, frame_id)
+    if base_T_camera is None and mounting_needed:
+        raise InputError(f"{path}: /tf_static does not connect '{frame_id}' with {BASE}, but how the camera "
+                         "is mounted must be known; record /tf_static with the images.")
     if base_T_camera is None:
         log.warning("%s: /tf_static does not connect '%s' with %s; a level camera looking forward, "
                     "%.2f m above the base, is taken", path, frame_id, BASE, camera.mount_height_m)
         base_T_camera = level_mounting(camera.mount_height_m)
+    truth = truth_of_base(path, truth_topic, rows, transforms)
     return Source(path.resolve().stem, camera, base_T_camera, length,
-                  partial(_frames, path, image_topic, camera), _truth_of_base(truth, transforms))
+                  partial(_frames, path, image_topic, camera), truth)
 
 
 def pick_image_topic(path: Path, types: dict[str, str], wanted: str | None) -> str:
@@ -142,7 +146,7 @@ def pick_info_topic(path: Path, types: dict[str, str], image_topic: str) -> str:
 
 def pick_truth_topic(path: Path, types: dict[str, str], wanted: str | None) -> str | None:
     """The truth's topic asked for, or the first whose name says so, or None."""
-    found = sorted(t for t, kind in types.items() if kind in POSES)
+    found = sorted(t for t, kind in types.items() if kind in POSES or t == TF)
     if wanted and wanted not in found:
         raise InputError(f"{path}: has no pose topic {wanted} (nor is there such a trajectory "
                          f"file); it has {', '.join(found) or 'none'}.")
@@ -152,62 +156,23 @@ def pick_truth_topic(path: Path, types: dict[str, str], wanted: str | None) -> s
     return wanted or next(iter(named), None)
 
 
-def find_transform(transforms: dict[str, tuple[str, np.ndarray]], base: str,
-                   frame: str) -> np.ndarray | None:
-    """base_T_frame (4, 4) along transforms (child -> parent, parent_T_child), None if apart."""
-    def ancestors(name: str) -> dict[str, np.ndarray]:
-        """Ancestor -> ancestor_T_name, the name itself first."""
-        chain, T = {name: np.eye(4)}, np.eye(4)
-        while name in transforms:
-            name, parent_T_child = transforms[name]
-            if name in chain:  # a ring
-                break
-            T = parent_T_child @ T
-            chain[name] = T
-        return chain
-
-    from_base, from_frame = ancestors(base), ancestors(frame)
-    common = next((a for a in from_frame if a in from_base), None)
-    return None if common is None else geometry.inverse(from_base[common]) @ from_frame[common]
-
-
 def _read_small(reader, path: Path, info_topic: str | None, truth_topic: str | None):
-    """First CameraInfo or None, static transforms, and the truth's messages, in one pass.
+    """First CameraInfo or None, static transforms, and the truth's rows (see poses_in), in one pass.
 
     A bag that breaks off gives what comes before: its frames up to there are still worth tracking.
     """
     info, transforms, truth = None, {}, []
     try:
         for topic, _, message in messages(reader, path, {info_topic, truth_topic, "/tf_static"}):
-            if topic == truth_topic:
-                truth.append(message)
-            elif topic == info_topic:
+            if topic == info_topic:
                 info = info or message
+            elif topic == "/tf_static":
+                transforms |= parents(message)
             else:
-                transforms |= _parents(message)
+                truth += poses_in(message)
     except InputError as error:
         log.warning("%s", error)
     return info, transforms, truth
-
-
-def _parents(message) -> dict[str, tuple[str, np.ndarray]]:
-    """TFMessage -> child: (parent, parent_T_child)."""
-    return {t.child_frame_id.lstrip("/"): (
-        t.header.frame_id.lstrip("/"), _transform(t.transform.translation, t.transform.rotation))
-        for t in message.transforms}
-
-
-def _truth_of_base(truth: list, transforms: dict) -> Trajectory | None:
-    if not truth:
-        return None
-    poses = []
-    for message in truth:
-        pose = message.pose.pose if hasattr(message.pose, "pose") else message.pose
-        poses.append(_transform(pose.position, pose.orientation))
-    base_T_child = find_transform(transforms, BASE, getattr(truth[0], "child_frame_id", BASE))
-    if base_T_child is not None:  # the truth may be of a GPS/INS somewhere on the robot
-        poses = np.array(poses) @ geometry.inverse(base_T_child)
-    return Trajectory.from_poses([stamp_ns(m.header) for m in truth], poses)
 
 
 def _frames(path: Path, topic: str, camera: Camera) -> Iterator[Frame]:
@@ -216,20 +181,6 @@ def _frames(path: Path, topic: str, camera: Camera) -> Iterator[Frame]:
             where = f"{topic} at {time_ns / 1e9:.3f} s"
             image = readable(partial(decode, message), camera, where)
             yield Frame(stamp_ns(message.header), image)
-
-
-def stamp_ns(header) -> int:
-    return header.stamp.sec * 10**9 + header.stamp.nanosec
-
-
-def _transform(position, orientation) -> np.ndarray:
-    q = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
-    t = np.array([position.x, position.y, position.z])
-    norm = np.linalg.norm(q)
-    if not (np.isfinite(t).all() and 0.5 < norm < 2):
-        raise InputError(f"bag: holds a transform or pose that is none (translation {t}, "
-                         f"quaternion {q}); record it again.")
-    return geometry.from_position_quaternion(t, q)
 
 
 def _broken(path: Path, error: Exception) -> InputError:
