@@ -35,8 +35,8 @@ class RehearsalSettings:
     """What is rendered. Sigmas are standard deviations from sequence to sequence.
 
     The camera is the canonical one: height above the road and focal length in pixels at width 640; pitch is
-    downwards, in degrees (KITTI's looks down by 1.1). `along`: a folder of KITTI pose files; about half of the
-    sequences then drive along a piece of one of them.
+    downwards, in degrees (KITTI's looks down by 1.1). `along`: a folder of KITTI pose files; about half of
+    the sequences then drive along a piece of one of them.
     """
 
     frames: int = 500
