@@ -11,6 +11,7 @@ from distill_vo.errors import InputError
 VERBS = {
     "rehearse": ("training.data.rehearsal", "render streets in KITTI layout"),
     "prepare": ("training.prepare", "turn driving data into memory-mapped frame pairs"),
+    "describe": ("training.describe", "print a network's layers, parameters and cost"),
     "teacher": ("training.teacher", "train a teacher"),
     "trust": ("training.trust", "show how far a teacher can be trusted"),
     "distil": ("training.distil", "distil a student from a teacher"),

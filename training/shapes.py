@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import torch
 
+from distill_vo.errors import InputError
 from distill_vo.networks import NetworkSettings, PoseRegressor, count_parameters
 
 RATES = (0.73, 0.80, 0.85, 0.90, 0.9295)  # what the paper spans
@@ -35,7 +36,12 @@ STUDENT_CONVOLUTIONS = {
 
 
 def student(teacher: NetworkSettings, rate: float, dropout: float = 0.25) -> NetworkSettings:
-    """The student that has (1 - rate) of the teacher's parameters, by widths found by bisection."""
+    """The student that has (1 - rate) of the teacher's parameters, by widths found by bisection.
+
+    Raises InputError for a rate that leaves nothing, or too little for the fixed layers.
+    """
+    if not 0.5 <= rate <= 0.98:
+        raise InputError(f"rate {rate}: is not between 0.5 and 0.98; the paper spans {RATES[0]} to {RATES[-1]}.")
     hint_width = teacher.fully_connected[teacher.hint_layer - 1]
     target = (1 - rate) * parameters(teacher)
     guided = 2 if rate < 0.75 else 3

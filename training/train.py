@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from distill_vo.errors import InputError
 from distill_vo.networks import PoseRegressor, Regression
+from distill_vo.student import StudentSettings, save
 from distill_vo.trajectory import write_whole
 from training.batches import Batch, Batches
 from training.data.cache import PairCache
@@ -89,6 +90,8 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
         curves.append(row)
         if fabric.global_rank == 0:
             _save(out / "last.ckpt", state, settings, curves)
+            if validation is not None and row["rpe_t_m"] == min(r["rpe_t_m"] for r in curves):
+                save(out / "best.safetensors", average.module, StudentSettings(network.settings))
             _write_curves(out / "curves.csv", curves)
             print(json.dumps({k: round(v, 5) for k, v in row.items()}), flush=True)
     return average.module
