@@ -41,7 +41,8 @@ def student(teacher: NetworkSettings, rate: float, dropout: float = 0.25) -> Net
     Raises InputError for a rate that leaves nothing, or too little for the fixed layers.
     """
     if not 0.5 <= rate <= 0.98:
-        raise InputError(f"rate {rate}: is not between 0.5 and 0.98; the paper spans {RATES[0]} to {RATES[-1]}.")
+        raise InputError(f"rate {rate}: is not between 0.5 and 0.98; the paper spans {RATES[0]} to "
+                         f"{RATES[-1]}.")
     hint_width = teacher.fully_connected[teacher.hint_layer - 1]
     target = (1 - rate) * parameters(teacher)
     guided = 2 if rate < 0.75 else 3
