@@ -3,7 +3,8 @@
 Figures are of the validation streets of its training and, with KITTI_ROOT set, of every sequence there:
 real roads that were never trained on, metric scale, no alignment.
 
-  python -m training card runs/flow-s --validation cache/validation --out distill_vo/models
+  python -m training card runs/flow-s --validation cache/validation --out distill_vo/models \\
+      --results docs/results
 """
 
 import argparse
@@ -12,14 +13,13 @@ import os
 import platform
 import shutil
 import time
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
 from distill_vo.errors import InputError
-from distill_vo.evaluation.metrics import evaluate
+from distill_vo.evaluation.report import write_results
 from distill_vo.odometry import VisualOdometry
 from distill_vo.sources import Source, open_source
 from distill_vo.student import Student
@@ -28,13 +28,13 @@ from training.data.cache import PairCache
 from training.results import commit
 from training.validate import validate
 
-FIGURES = ("t_err_percent", "r_err_deg_per_100m", "ate_m", "rpe_translation_m", "rpe_rotation_deg")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder that `distil` wrote")
     parser.add_argument("--validation", type=Path, required=True, help="cache of the validation drives")
     parser.add_argument("--out", type=Path, required=True, help="folder for student and card")
+    parser.add_argument("--results", type=Path, required=True, help="folder for the paths it drove")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> None:
     content = story | {
         "megabytes": weights.stat().st_size / 1e6,
         "rehearsal": validate(student.network, validation, "cpu"),
-        "real": {source.name: drive(student, source) for source in real_sequences()},
+        "real": {source.name: drive(student, source, args.results / story["name"] / source.name)
+                 for source in real_sequences()},
         "machine": f"{platform.machine()}, one core, CPU", "measured": str(date.today()),
         "measured_at_commit": commit(),
     }
@@ -71,8 +72,8 @@ def real_sequences() -> list[Source]:
     return [s for s in sources if s.truth is not None]
 
 
-def drive(student: Student, source: Source) -> dict:
-    """Run a student over a recording: figures without alignment, and milliseconds a frame all in."""
+def drive(student: Student, source: Source, out: Path) -> dict:
+    """Run a student over a recording, as `distill_vo run` does; results to `out`, without alignment."""
     odometry = VisualOdometry(student, source.camera, source.base_T_camera)
     estimates, milliseconds = [], []
     for frame in source:
@@ -82,9 +83,9 @@ def drive(student: Student, source: Source) -> dict:
         estimates.append(odometry.track(frame.stamp_ns, frame.image))
         milliseconds.append(1e3 * (time.perf_counter() - start))
     trajectory = Trajectory.from_poses([e.stamp_ns for e in estimates], [e.pose for e in estimates])
-    figures = asdict(evaluate(trajectory, source.truth))
-    return {"frames": figures["frames"], "truth_length_m": figures["truth_length_m"],
-            **{key: figures[key] for key in FIGURES}, "ms_median": float(np.median(milliseconds))}
+    about = {"source": source.name, "student": student.name, "student_digest": student.digest,
+             "ms_median": float(np.median(milliseconds)), "measured_at_commit": commit()}
+    return write_results(out, trajectory, source.truth, source.base_T_camera, about)
 
 
 def card(content: dict) -> str:

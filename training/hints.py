@@ -48,7 +48,7 @@ class TeacherOutputs:
         bins = folder / "logits.npy"
         self.logits = np.load(bins, mmap_mode="r") if bins.exists() else None
         truth = torch.from_numpy(np.stack([cache.motions, cache.motions * MIRROR_SIGNS]).astype(np.float32))
-        self.error = losses.squared_error(torch.from_numpy(self.motions[:]), truth, rotation_weight)
+        self.error = losses.squared_error(torch.from_numpy(np.array(self.motions)), truth, rotation_weight)
         self.trust = torch.ones_like(self.error)
 
     def trust_by(self, eta: float) -> None:
