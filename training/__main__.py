@@ -16,6 +16,7 @@ VERBS = {
     "trust": ("training.trust", "show how far a teacher can be trusted"),
     "distil": ("training.distil", "distil a student from a teacher"),
     "ablate": ("training.ablate", "compare all objectives over seeds and rates"),
+    "compare": ("training.compare", "draw networks side by side"),
     "card": ("training.card", "measure a student and write its model card"),
     "demo": ("training.demo", "drive a new street through the real node and print the figures"),
 }

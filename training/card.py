@@ -29,7 +29,6 @@ from training.results import commit
 from training.validate import validate
 
 
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder that `distil` wrote")
     parser.add_argument("--validation", type=Path, required=True, help="cache of the validation drives")
