@@ -33,7 +33,7 @@ def generate_launch_description():
           for name, (_, default, text) in ARGUMENTS.items()),
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(PathJoinSubstitution([ThisLaunchFileDir(), "vo.launch.py"])),
-            launch_arguments={"use_sim_time": "true"}.items()),
+            launch_arguments={"use_sim_time": "true", "image_reliability": "reliable"}.items()),
         Node(package="distill_vo", executable="replay", output="screen", parameters=[parameters],
              namespace=LaunchConfiguration("namespace"),
              on_exit=Shutdown(reason="the bag has been replayed")),

@@ -23,11 +23,13 @@ ARGUMENTS = {
     "model": ("", "name or file of a student"),
     "camera_height": ("", "of the camera above the road, metres"),
     "image_transport": ("", "raw or compressed"),
+    "image_reliability": ("", "best_effort or reliable"),
     "use_sim_time": ("false", "whether time comes from /clock"),
     "namespace": ("", "of the node, and so of its odom and path"),
     "rviz": ("false", "whether RViz shows odometry and path"),
 }
-# With Fast DDS's default transports full camera frames get lost between processes.
+# With Fast DDS's default transports full camera frames get lost between processes. Without effect
+# where ROS_AUTOMATIC_DISCOVERY_RANGE is LOCALHOST: image_reliability:=reliable helps there.
 FAST_DDS = "FASTDDS_BUILTIN_TRANSPORTS"
 LARGE_DATA = "LARGE_DATA?max_msg_size=4MB&sockets_size=4MB"
 
@@ -50,7 +52,7 @@ def start_node(context):
     parameters = {"use_sim_time": given["use_sim_time"].lower() == "true"}
     if given["camera_height"]:
         parameters["camera_height"] = float(given["camera_height"])
-    for name in ("model", "image_transport"):
+    for name in ("model", "image_transport", "image_reliability"):
         if given[name]:
             parameters[name] = given[name]
     return [Node(

@@ -57,15 +57,15 @@ def _ros_environment() -> Iterator[dict[str, str]]:
     from domain_coordinator import domain_id
 
     with domain_id() as domain:
-        yield {"FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA?max_msg_size=4MB&sockets_size=4MB",
-               **os.environ, "ROS_DOMAIN_ID": str(domain),
-               "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        yield {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
 @contextmanager
 def _node(environment: dict[str, str]) -> Iterator[subprocess.Popen]:
     """The node on the bag's topics; SIGINT ends it."""
-    command = [sys.executable, "-m", "distill_vo.ros.vo_node", "--ros-args",
+    # Reliable: with LOCALHOST, Fast DDS takes no larger transports, and full frames would get lost.
+    command = [sys.executable, "-m", "distill_vo.ros.vo_node",
+               "--ros-args", "-p", "image_reliability:=reliable",
                "-r", "image:=/camera/image_raw", "-r", "camera_info:=/camera/camera_info"]
     with LOG.open("w") as log, subprocess.Popen(command, env=environment, stdout=log,
                                                 stderr=subprocess.STDOUT) as node:

@@ -37,7 +37,7 @@ PARAMETERS: parameters.Table = {
 PROGRESS_S = 2.0
 TICK_S = 0.05  # between two looks at what other nodes have discovered
 RESET_S = 3.0  # other odometry nodes may not have ~/reset
-RESEND_S = 0.25  # until an odometry node that still gathers calibration and TF has answered once
+RESEND_S = 0.5  # in lockstep; the node drops what it has seen already
 
 
 class Player(Node):
@@ -70,7 +70,7 @@ class Player(Node):
                                for t, kind in classes.items() if kind}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
-        self.sent, self.seconds = 0, 0.0
+        self.sent, self.resent, self.seconds = 0, 0, 0.0
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -128,7 +128,7 @@ class Player(Node):
     def play(self) -> None:
         """Publish the bag once, from `start`. Raises InputError where the bag breaks off."""
         self._poses.clear()
-        self.sent, began = 0, time.monotonic()
+        self.sent, self.resent, began = 0, 0, time.monotonic()
         try:
             self._publish_all(began)
         finally:
@@ -163,12 +163,13 @@ class Player(Node):
             return
         stamp = header_stamp_ns(image)
         deadline = time.monotonic() + self.settings.timeout
-        while not self._spin_until(lambda: stamp in self._poses, RESEND_S if not self._poses
-                                   else deadline - time.monotonic()):
+        while not self._spin_until(lambda: stamp in self._poses, RESEND_S):
             if time.monotonic() >= deadline or self._stop.requested:
                 self.get_logger().warning(f"no odometry for the image of {stamp * 1e-9:.3f} s")
                 return
+            # It was lost on its way, or came before calibration and TF.
             self._publishers_of[self.image_topic].publish(image)
+            self.resent += 1
 
 
 def make_folder(path: str) -> None:

@@ -51,7 +51,8 @@ def _report(player, source) -> None:
 
     trajectory, out = player.trajectory(), player.settings.out
     lost = player.sent - len(trajectory)
-    print(f"replay: {player.sent} images sent, {lost} without odometry", flush=True)
+    print(f"replay: {player.sent} images sent, {lost} without odometry, "
+          f"{player.resent} sent again", flush=True)
     if source is not None and len(trajectory):
         figures = write_results(out, trajectory, source.truth, source.base_T_camera, {
             "source": source.name, "images_sent": player.sent, "images_without_odometry": lost,

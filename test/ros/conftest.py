@@ -42,9 +42,7 @@ def domain():
     from domain_coordinator import domain_id
 
     with domain_id() as number:
-        os.environ.update(
-            ROS_DOMAIN_ID=str(number), ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
-            FASTDDS_BUILTIN_TRANSPORTS="LARGE_DATA?max_msg_size=4MB&sockets_size=4MB")
+        os.environ.update(ROS_DOMAIN_ID=str(number), ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST")
         yield number
 
 
