@@ -6,11 +6,14 @@ its name, or what was asked for: any such topic, or /tf, whose transforms from o
 """
 
 import logging
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+
+import numpy as np
 
 from distill_vo.camera import DEFAULT_HEIGHT_M, Camera
 from distill_vo.errors import InputError
@@ -62,17 +65,36 @@ def open_bag(path: Path):
 
 def messages(reader, path: Path, topics: set[str]) -> Iterator[tuple[str, int, object]]:
     """(topic, bag time ns, message) of the topics. Raises InputError where the bag breaks off."""
+    for connection, time_ns, data in _raw_messages(reader, path, topics):
+        try:
+            message = reader.deserialize(data, connection.msgtype)
+        except Exception as error:
+            raise _broken(path, error) from error
+        yield connection.topic, time_ns, message
+
+
+def image_stamps(path: Path, topic: str) -> np.ndarray:
+    """Stamps (N,) ns of all images of a topic, without decoding them. Raises InputError."""
+    stamps = []
+    with open_bag(path) as reader:
+        for _, _, data in _raw_messages(reader, path, {topic}):
+            # CDR: after four bytes, the second of which tells the order, the header's stamp comes first.
+            seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+            stamps.append(seconds * 10**9 + nanoseconds)
+    return np.array(stamps, np.int64)
+
+
+def _raw_messages(reader, path: Path, topics: set[str]) -> Iterator[tuple]:
     connections = [c for c in reader.connections if c.topic in topics]
     raw = reader.messages(connections) if connections else iter(())
     while True:
         try:
-            connection, time_ns, data = next(raw)
-            message = reader.deserialize(data, connection.msgtype)
+            message = next(raw)
         except StopIteration:
             return
         except Exception as error:
             raise _broken(path, error) from error
-        yield connection.topic, time_ns, message
+        yield message
 
 
 def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str | None = None,

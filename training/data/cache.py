@@ -1,12 +1,18 @@
 """Frame pairs as memory-mapped arrays: what the front end saw, and how the camera truly moved.
 
-A cache is a folder with inputs.npy (N, channels, rows, columns) and motions.npy (N, 6: metres and
-radians, camera optical axes, translations scaled to the canonical camera height), pairs of one drive
-one after the other, and cache.json, written last, saying what is inside.
+A cache is a folder with
+  motions.npy  (N, 6) metres and radians, camera optical axes, translations scaled to the canonical
+               camera height
+  inputs.npy   (N, channels, rows, columns) what the front end made of each pair; or, for StackedFrames,
+  frames.npy   (F, 192, 640, 3) uint8, each frame once, and pairs.npy (N, 2) which two of them a pair is
+  cache.json   written last: what is inside, from where, with which cameras, and a digest of the arrays
+Pairs of one track, without a gap, follow one another.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +22,7 @@ from distill_vo.frontend import FRONT_ENDS
 from distill_vo.trajectory import write_whole
 
 FORMAT = 1
+ARRAYS = ("inputs", "frames", "pairs", "motions")  # those there are, in the order of the digest
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,39 @@ class Track:
     stop: int
 
 
+class StackedPairs:
+    """Pairs of frames on disk; like an array (N, 6, 192, 640) uint8 that is put together when indexed."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, frames: np.ndarray, pairs: np.ndarray):
+        self._frames, self._pairs = frames, pairs
+        self.shape = (len(pairs), *FRONT_ENDS["stacked_frames"].shape)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index) -> "np.ndarray | StackedPairs":
+        """A slice stays on disk; numbers (...) give (..., 6, 192, 640)."""
+        pairs = self._pairs[index]
+        if isinstance(index, slice):
+            return StackedPairs(self._frames, pairs)
+        both = np.moveaxis(self._frames[pairs], -1, -3)  # (..., 2, 3, 192, 640)
+        return both.reshape(*pairs.shape[:-1], *self.shape[1:])
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return self.astype(dtype or self.dtype)
+
+    def astype(self, dtype) -> np.ndarray:
+        return self[np.arange(len(self))].astype(dtype)
+
+
 @dataclass(frozen=True)
 class PairCache:
     """A cache opened for reading; the arrays stay on disk."""
 
     path: Path
-    inputs: np.ndarray
+    inputs: np.ndarray | StackedPairs
     motions: np.ndarray
     tracks: tuple[Track, ...]
     about: dict
@@ -42,6 +76,12 @@ class PairCache:
     def front_end(self) -> str:
         return self.about["front_end"]
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over inputs and motions: what was computed from a cache is kept under this name."""
+        there = [self.path / f"{name}.npy" for name in ARRAYS]
+        return self.about.get("digest") or join_digests(file_digest(f) for f in there if f.exists())
+
     def __len__(self) -> int:
         return len(self.motions)
 
@@ -49,21 +89,19 @@ class PairCache:
     def open(cls, path: str | Path, front_end: str) -> "PairCache":
         """Raises InputError where there is no whole cache of pairs as this front end sees them."""
         path = Path(path)
-        if not (path / "cache.json").is_file():
-            raise InputError(f"{path}: is no finished cache; make one with `python -m training prepare "
-                             f"SOURCE --out {path}`.")
-        about = json.loads((path / "cache.json").read_text())
-        if about.get("format") != FORMAT:
-            raise InputError(f"{path}: was written in format {about.get('format')}, this version reads "
-                             f"{FORMAT}; prepare it anew.")
-        inputs = np.load(path / "inputs.npy", mmap_mode="r")
-        motions = np.load(path / "motions.npy", mmap_mode="r")
-        if about["front_end"] != front_end or inputs.shape[1:] != FRONT_ENDS[front_end].shape:
+        about = _read_about(path)
+        if about["front_end"] != front_end:
             raise InputError(f"{path}: holds pairs as {about['front_end']} sees them, the network takes "
                              f"{front_end}; prepare it with --front-end {front_end}.")
+        motions = _map(path, "motions", (6,))
+        if (path / "frames.npy").exists():
+            _, rows, columns = FRONT_ENDS[front_end].shape
+            inputs = StackedPairs(_map(path, "frames", (rows, columns, 3)), _map(path, "pairs", (2,)))
+        else:
+            inputs = _map(path, "inputs", FRONT_ENDS[front_end].shape)
         if not len(inputs) == len(motions) == about["tracks"][-1]["stop"]:
-            raise InputError(f"{path}: inputs.npy, motions.npy and cache.json disagree on the number of "
-                             "pairs; prepare it anew.")
+            raise InputError(f"{path}: its arrays and cache.json disagree on the number of pairs; prepare it "
+                             "anew.")
         return cls(path, inputs, motions, tuple(Track(**t) for t in about["tracks"]), about)
 
     def windows(self, length: int, hop: int) -> np.ndarray:
@@ -71,7 +109,48 @@ class PairCache:
         return np.concatenate([np.arange(t.start, t.stop - length + 1, hop) for t in self.tracks])
 
 
-def write_index(path: Path, tracks: list[Track], about: dict) -> None:
+def _read_about(path: Path) -> dict:
+    file = path / "cache.json"
+    if not file.is_file():
+        raise InputError(f"{path}: is no finished cache; make one with `python -m training prepare SOURCE "
+                         f"--out {path}`.")
+    try:
+        about = json.loads(file.read_text())
+        if about["format"] != FORMAT:
+            raise InputError(f"{path}: was written in format {about['format']}, this version reads {FORMAT}; "
+                             "prepare it anew.")
+        if about["front_end"] in FRONT_ENDS and about["tracks"]:
+            return about
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+    raise InputError(f"{file}: is damaged; prepare the cache anew.")
+
+
+def _map(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    file = path / f"{name}.npy"
+    try:
+        array = np.load(file, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: is missing or damaged; prepare the cache anew.") from error
+    if array.shape[1:] != shape:
+        raise InputError(f"{file}: has rows of shape {array.shape[1:]}, not {shape}; prepare the cache anew.")
+    return array
+
+
+def write_index(path: Path, tracks: list[Track], digest: str, about: dict) -> None:
     """Write cache.json: from here on the cache is whole."""
-    content = {"format": FORMAT, **about, "tracks": [asdict(t) for t in tracks]}
+    content = {"format": FORMAT, **about, "digest": digest, "tracks": [asdict(t) for t in tracks]}
     write_whole(path / "cache.json", json.dumps(content, indent=1) + "\n")
+
+
+def file_digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while part := stream.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def join_digests(digests) -> str:
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
