@@ -1,0 +1,155 @@
+"""Training falls, resumes to the same numbers, spreads over processes, and freezes what it should."""
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from lightning_fabric import Fabric
+
+from distill_vo.errors import InputError
+from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.student import Student, load_network
+from training import __main__ as cli
+from training import objectives
+from training.hints import teacher_outputs
+from training.objectives import ObjectiveSettings
+from training.results import fit_to
+from training.train import TrainingSettings, train
+from training.validate import predict
+
+STUDENT = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 8)), (16, 24, 16), hint_layer=2, input_scale=3.0)
+TEACHER = replace(STUDENT, fully_connected=(24, 16), hint_layer=1, lstm_layers=2, lstm_width=16)
+SETTINGS = TrainingSettings(epochs=4, batch=32, learning_rate=5e-3, seed=3)
+FIGURES = ("student", "sigma", "rpe_t_m", "rpe_r_deg")
+ALONE = ObjectiveSettings("student_only", "none", rotation_weight=1000.0)
+
+
+def fit(cache, validation, out, settings=SETTINGS, shape=STUDENT):
+    torch.manual_seed(0)
+    network = PoseRegressor(fit_to(shape, cache))
+    objective = objectives.regression(ALONE, None, network)
+    return train(network, objective, settings, cache, validation, out, Fabric(accelerator="cpu"))
+
+
+def curves(out):
+    with open(out / "curves.csv") as file:
+        return [{k: float(v) for k, v in row.items() if k in FIGURES} for row in csv.DictReader(file)]
+
+
+def test_losses_and_errors_fall(cache, validation, tmp_path):
+    fit(cache, validation, tmp_path / "run")
+    first, *_, last = curves(tmp_path / "run")
+    assert last["student"] < 0.5 * first["student"]
+    assert last["rpe_t_m"] < first["rpe_t_m"] and last["rpe_r_deg"] < first["rpe_r_deg"]
+
+
+@pytest.mark.parametrize("shape, window", [(replace(STUDENT, dropout=0.25), 1), (TEACHER, 4)])
+def test_a_killed_run_goes_on_to_the_same_numbers(cache, validation, tmp_path, shape, window):
+    settings = replace(SETTINGS, window=window, noise_px=0.1)
+    whole = fit(cache, validation, tmp_path / "whole", settings, shape)
+
+    class Killed(Exception):
+        pass
+
+    def dying(network, *args):
+        if (tmp_path / "killed" / "last.ckpt").exists():
+            raise Killed
+        return validate(network, *args)
+
+    from training import train as module
+
+    validate = module.validate
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "validate", dying)
+        fit(cache, validation, tmp_path / "killed", settings, shape)
+    resumed = fit(cache, validation, tmp_path / "killed", settings, shape)
+    assert curves(tmp_path / "killed") == curves(tmp_path / "whole")
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(cache, validation, tmp_path):
+    fit(cache, validation, tmp_path / "run")
+    with pytest.raises(InputError, match=r"last\.ckpt.*learning_rate"):
+        fit(cache, validation, tmp_path / "run", replace(SETTINGS, learning_rate=1e-4))
+
+
+def write_yaml(path, network: NetworkSettings, **rest):
+    def plain(x):
+        return [plain(v) for v in x] if isinstance(x, (tuple, list)) else x
+
+    shape = {k: plain(v) for k, v in vars(network).items()}
+    path.write_text(yaml.safe_dump({"network": shape, "training": {"epochs": 2, "batch": 32}} | rest))
+    return path
+
+
+@pytest.fixture
+def teacher(cache, validation, tmp_path):
+    settings = write_yaml(tmp_path / "teacher.yaml", TEACHER,
+                          training={"epochs": 2, "batch": 8, "window": 4, "learning_rate": 5e-3})
+    assert cli.main(["teacher", str(settings), "--cache", str(cache.path), "--validation",
+                     str(validation.path), "--out", str(tmp_path / "teacher")]) == 0
+    return tmp_path / "teacher" / "teacher.safetensors"
+
+
+def distil(tmp_path, cache, validation, teacher, **objective):
+    settings = write_yaml(tmp_path / "student.yaml", STUDENT, objective=objective, hint_epochs=1)
+    return cli.main(["distil", str(settings), "--teacher", str(teacher), "--cache", str(cache.path),
+                     "--validation", str(validation.path), "--out", str(tmp_path / "student")])
+
+
+@pytest.mark.parametrize("objective", [
+    {"objective": "attentive", "hint": "aht"}, {"objective": "attentive", "hint": "ht", "stages": "joint"},
+    {"objective": "soft_target", "hint": "none"}, {"objective": "probabilistic_laplace", "hint": "none"}])
+def test_students_of_every_kind_come_out_as_files_that_drive(tmp_path, cache, validation, teacher, objective):
+    assert distil(tmp_path, cache, validation, teacher, **objective) == 0
+    motion, sigma = Student.load(tmp_path / "student" / "student.safetensors", "cpu")(cache.inputs[0])
+    assert np.isfinite(motion).all() and (sigma > 0).all()
+
+
+def test_the_guided_layers_are_left_alone_in_the_second_stage(tmp_path, cache, validation, teacher):
+    assert distil(tmp_path, cache, validation, teacher, objective="attentive", hint="aht") == 0
+    checkpoint = torch.load(tmp_path / "student" / "hint" / "last.ckpt", weights_only=True)["average"]
+    network, _, _ = load_network(tmp_path / "student" / "student.safetensors")
+    for name, value in network.state_dict().items():
+        same = torch.equal(value, checkpoint[f"module.{name}"])
+        guided = name.startswith(("encoder", "fully_connected.0", "fully_connected.1"))
+        assert same == guided, name
+
+
+def test_stored_teacher_outputs_are_what_the_teacher_says(tmp_path, cache, validation, teacher):
+    outputs = teacher_outputs(teacher, cache, 1.0, "cpu")
+    network, _, _ = load_network(teacher)
+    rows = slice(100, 200)  # the second drive, on which the LSTM starts from rest
+    found = predict(network, cache.inputs[rows], "cpu")
+    np.testing.assert_allclose(outputs.hints[:, rows], found.hints, atol=1e-5)
+    mirror = np.array([-1, 1, 1, 1, -1, -1])
+    mean = (outputs.motions[0, rows] + mirror * outputs.motions[1, rows]) / 2
+    np.testing.assert_allclose(mean, found.motions, atol=1e-6)
+
+
+def test_a_student_without_its_teacher_is_refused(tmp_path, cache, validation, capsys):
+    settings = write_yaml(tmp_path / "student.yaml", STUDENT)
+    assert cli.main(["distil", str(settings), "--cache", str(cache.path), "--validation",
+                     str(validation.path), "--out", str(tmp_path / "student")]) == 2
+    assert "--teacher" in capsys.readouterr().err
+
+
+def test_two_processes_descend_the_same_curve_as_one(tmp_path, cache, validation):
+    settings = write_yaml(tmp_path / "student.yaml", STUDENT,
+                          objective={"objective": "student_only", "hint": "none"})
+    arguments = ["-m", "training", "distil", str(settings), "--cache", str(cache.path), "--validation",
+                 str(validation.path), "--out"]
+    one = [sys.executable, *arguments, str(tmp_path / "one")]
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+           *arguments, str(tmp_path / "two")]
+    for command in (one, two):
+        subprocess.run(command, check=True, timeout=120, capture_output=True)
+    single, double = (curves(tmp_path / name / "regression") for name in ("one", "two"))
+    for a, b in zip(single, double, strict=True):
+        assert b == pytest.approx(a, rel=1e-3)
