@@ -36,7 +36,7 @@ PARAMETERS: parameters.Table = {
 }
 PROGRESS_S = 2.0
 TICK_S = 0.05  # between two looks at what other nodes have discovered
-RESET_S = 3.0  # other odometry nodes may not have ~/reset
+GRACE_S = 3.0  # for what may not be there at all: an odometry node nobody asked for, its ~/reset
 RESEND_S = 0.5  # in lockstep; the node drops what it has seen already
 
 
@@ -108,10 +108,11 @@ class Player(Node):
             image = self._publishers_of.get(self.image_topic)
             return bool(self._odometry_node() and (not image or image.get_subscription_count()))
 
-        if self._spin_until(ready, self.settings.timeout):
+        awaited = self.settings.lockstep or self.settings.out
+        if self._spin_until(ready, self.settings.timeout if awaited else GRACE_S):
             client = self.create_client(Trigger, f"{self._odometry_node()}/reset")
-            if self._spin_until(client.service_is_ready, RESET_S):
-                self._spin_until(client.call_async(Trigger.Request()).done, RESET_S)
+            if self._spin_until(client.service_is_ready, GRACE_S):
+                self._spin_until(client.call_async(Trigger.Request()).done, GRACE_S)
             self.destroy_client(client)
         elif self.settings.lockstep and not self._stop.requested:
             raise InputError(

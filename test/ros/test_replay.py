@@ -77,9 +77,9 @@ class Listener:
 
 def test_what_was_recorded_arrives_and_unanswered_images_are_sent_again(run, robot, images, bag):
     listener = Listener(robot, overlooked=5, once=7)
-    replay = run(REPLAY, bag, "--ros-args", "-p", "lockstep:=true", "-p", "timeout:=2.0")
+    replay = run(REPLAY, bag, "--ros-args", "-p", "lockstep:=true", "-p", "timeout:=6.0")
     assert robot.until(lambda: replay.process.poll() is not None)
-    assert replay.wait() == 0
+    assert replay.wait() == 0, replay.log
     assert f"{len(images)} images sent, 1 without odometry" in replay.log
     assert "0 sent again" not in replay.log
     assert len(listener.images) == len(images)
