@@ -150,13 +150,16 @@ def _write_array(file: Path, pieces: list[_Piece], shape: tuple[int, ...], dtype
                                                   "fortran_order": False, "shape": (length, *shape)})
     digest = hashlib.sha256(header.getvalue())
     beside = file.with_name(f".{file.name}")
-    with beside.open("wb") as whole:  # not memory-mapped: a full disk is then an error and not a crash
-        whole.write(header.getvalue())
-        for piece in pieces:
-            for part in _parts(piece, shape, dtype):
-                whole.write(part)
-                digest.update(part)
-    os.replace(beside, file)
+    try:
+        with beside.open("wb") as whole:  # not memory-mapped: a full disk is then an error and not a crash
+            whole.write(header.getvalue())
+            for piece in pieces:
+                for part in _parts(piece, shape, dtype):
+                    whole.write(part)
+                    digest.update(part)
+        os.replace(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
     return digest.hexdigest()
 
 
