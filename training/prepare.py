@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--strides: 0 pairs a frame with itself; give numbers such as 1 2 -1.")
     if args.jobs < 1:
         raise InputError(f"--jobs: {args.jobs} processes do nothing; give 1 or more.")
+    if args.camera_height is not None and not 0 < args.camera_height < 100:
+        raise InputError(f"--camera-height: {args.camera_height} m is no height of a camera above the road.")
     choice = Choice(args.sequences, FRONT_ENDS[args.front_end].colour, args.camera_height, args.image_topic,
                     args.pose_topic)
     drives = [drive for source in args.sources for drive in find_drives(source, choice)]

@@ -301,7 +301,8 @@ def test_caches_of_earlier_versions_are_finished_too(whole, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("options, sentence", [
-    (["--strides", "0"], "--strides: 0 pairs a frame with itself"), (["--jobs", "0"], "--jobs: 0 processes")])
+    (["--strides", "0"], "--strides: 0 pairs a frame with itself"), (["--jobs", "0"], "--jobs: 0 processes"),
+    (["--camera-height", "0"], "--camera-height: 0.0 m"), (["--camera-height", "nan"], "--camera-height: nan m")])
 def test_options_that_make_no_sense(tmp_path, capsys, options, sentence):
     assert main(["prepare", str(tmp_path), "--out", str(tmp_path / "out"), *options]) == 2
     assert f"error: {sentence}" in capsys.readouterr().err
