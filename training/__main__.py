@@ -18,6 +18,7 @@ VERBS = {
     "ablate": ("training.ablate", "compare all objectives over seeds and rates"),
     "compare": ("training.compare", "draw networks side by side"),
     "card": ("training.card", "measure a student and write its model card"),
+    "benchmark": ("training.benchmark", "measure shipped students and published trajectories"),
     "demo": ("training.demo", "drive a new street through the real node and print the figures"),
 }
 

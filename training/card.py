@@ -12,18 +12,13 @@ import json
 import os
 import platform
 import shutil
-import time
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-
-from distill_vo.errors import InputError
-from distill_vo.evaluation.report import write_results
-from distill_vo.odometry import VisualOdometry
-from distill_vo.sources import Source, open_source
+from distill_vo.sources import Source
 from distill_vo.student import Student
-from distill_vo.trajectory import Trajectory, write_whole
+from distill_vo.trajectory import write_whole
+from training.benchmark import cell, drive, sequences
 from training.data.cache import PairCache
 from training.results import commit
 from training.validate import validate
@@ -58,33 +53,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def real_sequences() -> list[Source]:
-    """The KITTI sequences with truth under KITTI_ROOT; none where it is not set."""
+    """The recordings with truth under KITTI_ROOT; none where it is not set."""
     root = os.environ.get("KITTI_ROOT")
     if not root:
         print("KITTI_ROOT is not set: no figures of real roads.")
         return []
-    folders = sorted(p for p in (Path(root) / "sequences").glob("*") if p.is_dir())
-    sources = [open_source(folder) for folder in folders]
-    if not sources:
-        raise InputError(f"KITTI_ROOT={root}: has no sequences/; set it to a folder in KITTI odometry "
-                         "layout.")
-    return [s for s in sources if s.truth is not None]
-
-
-def drive(student: Student, source: Source, out: Path) -> dict:
-    """Run a student over a recording, as `distill_vo run` does; results to `out`, without alignment."""
-    odometry = VisualOdometry(student, source.camera, source.base_T_camera)
-    estimates, milliseconds = [], []
-    for frame in source:
-        if frame.image is None:
-            continue
-        start = time.perf_counter()
-        estimates.append(odometry.track(frame.stamp_ns, frame.image))
-        milliseconds.append(1e3 * (time.perf_counter() - start))
-    trajectory = Trajectory.from_poses([e.stamp_ns for e in estimates], [e.pose for e in estimates])
-    about = {"source": source.name, "student": student.name, "student_digest": student.digest,
-             "ms_median": float(np.median(milliseconds)), "measured_at_commit": commit()}
-    return write_results(out, trajectory, source.truth, source.base_T_camera, about)
+    return sequences(Path(root))
 
 
 def card(content: dict) -> str:
@@ -99,7 +73,7 @@ def card(content: dict) -> str:
         "- **Intended for**: road vehicles with a calibrated, level, forward-looking camera 1 to 3 m above a "
         "road; its true height gives the scale.",
         "- **Known to fail**: darkness, a view filled by another moving vehicle, cameras that do not see the "
-        "road, motion of more than about a quarter of the image between frames.", "",
+        "road.", "",
         f"Measured on {content['measured']} ({content['machine']}; commit {content['measured_at_commit']}), "
         "metric scale, no alignment. Real sequences were never trained on; those here are excerpts, not the "
         "benchmark's whole sequences.", "",
@@ -107,7 +81,7 @@ def card(content: dict) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, f in content["real"].items():
-        cells = [f["frames"], *(_cell(f[k], d) for k, d in (
+        cells = [f["frames"], *(cell(f[k], d) for k, d in (
             ("truth_length_m", 0), ("t_err_percent", 2), ("r_err_deg_per_100m", 2), ("ate_m", 2),
             ("rpe_translation_m", 3), ("rpe_rotation_deg", 3), ("ms_median", 1)))]
         lines.append(f"| KITTI {name} | " + " | ".join(map(str, cells)) + " |")
@@ -117,6 +91,3 @@ def card(content: dict) -> str:
               f"{f['rpe_r_deg']:.4f} deg a frame.", ""]
     return "\n".join(lines)
 
-
-def _cell(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

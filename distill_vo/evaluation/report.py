@@ -46,12 +46,12 @@ def write_results(out_dir: str | Path, trajectory: Trajectory, truth: Trajectory
     figures. The trajectory is on disk before anything else is tried. A truth that has no moment in
     common with it is logged and left out. Raises InputError if the folder cannot be written.
     """
-    camera = _as_camera(trajectory, base_T_camera)
+    camera = as_camera(trajectory, base_T_camera)
     with _writing(out_dir):
         write_tum(Path(out_dir) / "trajectory.tum", trajectory)
         write_kitti(Path(out_dir) / "trajectory.kitti", camera)
     try:
-        camera_truth = None if truth is None else _as_camera(truth, base_T_camera)
+        camera_truth = None if truth is None else as_camera(truth, base_T_camera)
         figures = summary(camera, camera_truth, info, alignment)
     except InputError as error:
         log.error("no figures against the truth: %s", error)
@@ -102,7 +102,7 @@ def table(figures: dict) -> str:
     return "\n".join(lines)
 
 
-def _as_camera(trajectory: Trajectory, base_T_camera: np.ndarray) -> Trajectory:
+def as_camera(trajectory: Trajectory, base_T_camera: np.ndarray) -> Trajectory:
     """Poses of the base -> poses of the camera, in the camera's axes on a base at the origin."""
     poses = geometry.inverse(base_T_camera) @ trajectory.poses @ base_T_camera
     return Trajectory.from_poses(trajectory.stamps_ns, poses, trajectory.oriented)

@@ -1,0 +1,111 @@
+"""All figures on real roads in one table: the shipped students, and published trajectories of others.
+
+  python -m training benchmark KITTI_ROOT --out docs/results
+
+KITTI_ROOT holds sequences/NN with poses/NN.txt, or folders with images and their own poses_cam0.txt; and,
+optionally, peers/NAME/NN.txt. Everything is measured without alignment, after scale alone, and after sim3
+alignment of the whole path. Writes benchmark.json and benchmark.md.
+"""
+
+import argparse
+import json
+import platform
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from distill_vo import trajectory
+from distill_vo.errors import InputError
+from distill_vo.evaluation.report import as_camera, summary, write_results
+from distill_vo.odometry import VisualOdometry
+from distill_vo.sources import Source, open_source
+from distill_vo.student import Student, student_names
+from distill_vo.trajectory import Trajectory, write_whole
+from training.results import commit
+
+ALIGNMENTS = ("none", "scale", "sim3")
+FIGURES = (("t_err_percent", 2), ("r_err_deg_per_100m", 2), ("ate_m", 2))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", type=Path, metavar="KITTI_ROOT", help="folder in KITTI odometry layout")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
+
+
+def run(args: argparse.Namespace) -> None:
+    lines = []
+    for name in student_names():
+        student = Student.load(name, "cpu")
+        for source in sequences(args.root):
+            result = drive(student, source, args.out / name / source.name)
+            estimate = trajectory.read(args.out / name / source.name / "trajectory.tum")
+            lines.append(line(name, source.name, as_camera(estimate, source.base_T_camera),
+                              as_camera(source.truth, source.base_T_camera)))
+            lines[-1]["ms_median"] = result["ms_median"]
+    for file in sorted((args.root / "peers").glob("*/*.txt")):
+        truth = args.root / "poses" / file.name
+        if truth.exists():
+            lines.append(line(file.parent.name, file.stem, trajectory.read(file), trajectory.read(truth)))
+    content = {"command": f"python -m training benchmark KITTI_ROOT --out {args.out}", "commit": commit(),
+               "date": str(date.today()), "machine": f"{platform.machine()}, one core, CPU", "lines": lines}
+    write_whole(args.out / "benchmark.json", json.dumps(content, indent=1) + "\n")
+    write_whole(args.out / "benchmark.md", markdown(content))
+    print(markdown(content))
+
+
+def sequences(root: Path) -> list[Source]:
+    """The recordings with known truth under `root`. Raises InputError where there are none."""
+    found = [open_source(p) for p in sorted((root / "sequences").glob("*")) if p.is_dir()]
+    found += [open_source(p.parent, truth=p) for p in sorted(root.glob("*/poses_cam0.txt"))]
+    found = [source for source in found if source.truth is not None]
+    if not found:
+        raise InputError(f"{root}: holds no sequences/NN with poses/NN.txt; give a folder in KITTI odometry "
+                         "layout.")
+    return found
+
+
+def drive(student: Student, source: Source, out: Path) -> dict:
+    """Run a student over a recording, as `distill_vo run` does; results to `out`, without alignment."""
+    odometry = VisualOdometry(student, source.camera, source.base_T_camera)
+    estimates, milliseconds = [], []
+    for frame in source:
+        if frame.image is None:
+            continue
+        start = time.perf_counter()
+        estimates.append(odometry.track(frame.stamp_ns, frame.image))
+        milliseconds.append(1e3 * (time.perf_counter() - start))
+    driven = Trajectory.from_poses([e.stamp_ns for e in estimates], [e.pose for e in estimates])
+    about = {"source": source.name, "student": student.name, "student_digest": student.digest,
+             "ms_median": float(np.median(milliseconds)), "measured_at_commit": commit()}
+    return write_results(out, driven, source.truth, source.base_T_camera, about)
+
+
+def line(who: str, sequence: str, estimate: Trajectory, truth: Trajectory) -> dict:
+    """One row: figures by alignment, of the camera's poses."""
+    figures = {a: summary(estimate, truth, alignment=a) for a in ALIGNMENTS}
+    first = figures["none"]
+    return {"name": who, "sequence": sequence, "frames": first["frames_with_truth"],
+            "length_m": first["truth_length_m"],
+            **{a: {key: f[key] for key, _ in FIGURES} for a, f in figures.items()}}
+
+
+def markdown(content: dict) -> str:
+    """Grouped by alignment, which is what decides whether figures compare."""
+    heads = [f"{a}: {figure}" for a in ALIGNMENTS for figure in ("t_err %", "r_err deg/100 m", "ATE m")]
+    lines = [
+        "# Benchmark", "",
+        f"`{content['command']}`, commit {content['commit']}, {content['date']}, {content['machine']}. Students "
+        "learned on rendered streets only; sequences with fewer frames than KITTI's are excerpts, not the "
+        "benchmark. t_err and r_err are over 100 to 800 m; a dash stands where the path is shorter.", "",
+        "| | sequence | frames | m | " + " | ".join(heads) + " | ms |", "|---" * (len(heads) + 5) + "|"]
+    for row in content["lines"]:
+        cells = [row["name"], row["sequence"], str(row["frames"]), f"{row['length_m']:.0f}"]
+        cells += [cell(row[a][key], digits) for a in ALIGNMENTS for key, digits in FIGURES]
+        lines.append("| " + " | ".join([*cells, cell(row.get("ms_median"), 1)]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
