@@ -1,0 +1,39 @@
+"""What is in the box: small, described by its card, and able to drive a street it has never seen."""
+
+import json
+
+import numpy as np
+import pytest
+
+from distill_vo import geometry
+from distill_vo.camera import Camera
+from distill_vo.networks import count_parameters
+from distill_vo.odometry import VisualOdometry
+from distill_vo.student import DEFAULT, MODELS, Student, student_names
+from training.data.rehearsal import RehearsalSettings, render_sequence
+
+
+def test_the_default_student_is_there():
+    assert DEFAULT in student_names()
+
+
+@pytest.mark.parametrize("name", student_names())
+def test_its_card_is_its_own(name):
+    student = Student.load(name, "cpu")
+    about = json.loads((MODELS / f"{name}.json").read_text())
+    assert about["digest"] == student.digest and student.digest in (MODELS / f"{name}.md").read_text()
+    assert about["parameters"] == count_parameters(student.network)
+    assert (MODELS / f"{name}.safetensors").stat().st_size < 10e6
+
+
+@pytest.mark.parametrize("name", student_names())
+def test_it_drives_an_unknown_street_in_metres(name):
+    street = render_sequence(RehearsalSettings(seed=30_000, frames=60, camera_height_sigma=0.0), 0)
+    camera = Camera.from_projection(street.K, 640, 192, street.camera_height)
+    odometry = VisualOdometry(Student.load(name, "cpu"), camera)
+    estimates = [odometry.track(frame.stamp_ns, frame.image) for frame in street]
+    length = np.linalg.norm(np.diff(street.poses[:, :3, 3], axis=0), axis=1).sum()
+    error = geometry.to_motion(geometry.inverse(street.poses[-1]) @ estimates[-1].pose)
+    assert length > 20  # metres: a drive, not a stop
+    assert np.linalg.norm(error[:3]) < 0.1 * length
+    assert np.degrees(np.linalg.norm(error[3:])) < 4
