@@ -104,7 +104,7 @@ def _claim(out: Path, about: dict) -> None:
     if file.exists():
         try:
             plan = json.loads(file.read_text())
-            changed = [key for key in plan if key in about and about[key] != plan[key]]
+            changed = [key for key in plan if about.get(key) != plan[key]]
         except (ValueError, TypeError):
             raise InputError(f"{file}: is damaged; remove {out} and prepare it anew.") from None
         if changed:

@@ -59,7 +59,8 @@ def truth_of_base(path: Path, topic: str, rows: list, transforms: dict) -> Traje
     """The trajectory of the base from rows of poses_in; None if there are none. Raises InputError."""
     if not rows:
         return None
-    body = rows[0][0]
+    bodies = dict.fromkeys(row[0] for row in rows)
+    body = next((b for b in bodies if find_transform(transforms, BASE, b) is not None), rows[0][0])
     stamps, values = zip(*(row[1:] for row in rows if row[0] == body), strict=True)
     values = np.array(values)
     good = np.isfinite(values).all(axis=1) & (np.abs(np.linalg.norm(values[:, 3:], axis=1) - 1) < 0.5)

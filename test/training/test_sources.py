@@ -60,7 +60,7 @@ def test_kitti_is_split_as_everybody_splits_it(tmp_path, caplog):
     assert names(root, "test") == ["kitti_09", "kitti_10"]
     assert names(root, "11,00-01") == ["kitti_11", "kitti_00", "kitti_01"]
     assert names(root / "sequences" / "09") == ["09"]
-    with pytest.raises(InputError, match="has no sequence 12; there are 00, 01"):
+    with pytest.raises(InputError, match="has no sequence 12; it has 00, 01"):
         names(root, "10-12")
 
 
@@ -210,8 +210,9 @@ class Robot:
     def poses(self, topic: str, stamps, kind: str = "PoseStamped") -> "Robot":
         for stamp, T in zip(stamps, constant_velocity(stamps), strict=True):
             if kind == "TF":
+                self.transform("/tf", stamp, "map", "base_link", np.eye(4))
+                self.transform("/tf", stamp, "odom", "trailer", np.eye(4))
                 self.transform("/tf", stamp, "odom", "base_link", T)
-                self.transform("/tf", stamp, "base_link", "wheel", np.eye(4))
             else:
                 self.pose(topic, stamp, T, kind)
         return self

@@ -46,7 +46,7 @@ def choose(path: Path, there: list[str], wanted: str | None) -> list[str]:
         names = [name for name in listed if name in there]
         missing = sorted(set(listed) - set(names))
         if missing and wanted not in (None, *SPLITS):
-            raise InputError(f"{path}: has no sequence {', '.join(missing[:5])}; there are {', '.join(there)}.")
+            raise InputError(f"{path}: has no sequence {', '.join(missing[:5])}; it has {', '.join(there)}.")
         if missing and names:
             log.warning("%s: sequences %s are not there, %s are", path, ", ".join(missing), ", ".join(names))
     if not names:

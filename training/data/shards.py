@@ -91,8 +91,8 @@ def _write_pairs(drive: Drive, arrays: _Arrays, front_end: str, strides: list[in
             arrays.append(f"inputs{pair.stride}", see(pair.first.image, pair.second.image))
         arrays.append(f"motions{pair.stride}", pair.motion)
     if not rows:
-        raise InputError(f"{drive.name}: none of its {drive.frames} images can be read; see the warnings "
-                         "above.")
+        where = drive.origin.get("bag") or drive.origin.get("kitti") or drive.name
+        raise InputError(f"{where}: none of its {drive.frames} images can be read; see the warnings above.")
     (arrays.folder / "shard.json").write_text(json.dumps({"chains": chains, "frames": len(rows)}))
 
 
