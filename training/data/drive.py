@@ -1,7 +1,7 @@
 """How the car moves along a road, and where that takes its camera.
 
-A car's rear axle follows the road's line without slipping sideways; the camera sits FORWARD_M ahead of it,
-so it swings outwards in turns. The body pitches, rolls and bounces on its springs.
+A car's rear axle follows the road's line without slipping sideways; the camera sits ahead of it, so it swings
+outwards in turns. The body pitches, rolls and bounces on its springs.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,26 @@ from distill_vo import geometry
 from training.data.road import Road, smooth
 
 DT = 0.1  # s between frames
-FORWARD_M = 1.68  # camera ahead of the rear axle
 PITCH_CENTRE_M = 1.4  # the body pitches about a point this far ahead of the rear axle
 GRAVITY = 9.81
 
 
 @dataclass(frozen=True)
 class Mount:
-    """The camera in the car: height above the road (m), pitch (down), yaw (right), roll (rad)."""
+    """The camera in the car: height above the road (m), pitch (down), yaw (right), roll (rad).
+
+    forward (m) is its place ahead of the rear axle.
+    """
 
     height: float
     pitch: float
     yaw: float
     roll: float
+    forward: float
 
     @property
     def road_T_camera(self) -> np.ndarray:
-        """(4, 4) from optical axes to the car's axes (x forward, y left, z up) on the road."""
+        """(4, 4) from optical axes to the car's axes (x forward, y left, z up) on the road below it."""
         R = geometry.OPTICAL_AXES @ geometry.rotation_exp(np.array([-self.pitch, 0, 0]))
         R = R @ geometry.rotation_exp(np.array([0, self.yaw, 0]))
         T = np.eye(4)
@@ -128,5 +131,5 @@ def drive(road: Road, stations: np.ndarray, mount: Mount, roughness: float, rng)
     car[:, 2, 3] = body[:, 2] + PITCH_CENTRE_M * rise
     car[:, 0, 3] = PITCH_CENTRE_M
     lever = np.eye(4)
-    lever[0, 3] = FORWARD_M - PITCH_CENTRE_M
+    lever[0, 3] = mount.forward - PITCH_CENTRE_M
     return Drive(road, s, rear @ car @ lever @ mount.road_T_camera)

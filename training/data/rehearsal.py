@@ -34,9 +34,10 @@ from training.data.world import World
 class RehearsalSettings:
     """What is rendered. Sigmas are standard deviations from sequence to sequence.
 
-    The camera is the canonical one: height above the road and focal length in pixels at width 640; pitch is
-    downwards, in degrees (KITTI's looks down by 1.1). `along`: a folder of KITTI pose files; about half of
-    the sequences then drive along a piece of one of them.
+    The camera is the canonical one: height above the road and place ahead of the rear axle (m; how far it
+    swings outwards in turns), focal length in pixels at width 640; pitch is downwards, in degrees (KITTI's
+    looks down by 1.1). `along`: a folder of KITTI pose files; about half of the sequences then drive along a
+    piece of one of them.
     """
 
     frames: int = 500
@@ -50,6 +51,8 @@ class RehearsalSettings:
     centre_sigma: float = 0.0
     camera_height: float = 1.65
     camera_height_sigma: float = 0.03
+    camera_forward: float = 1.3
+    camera_forward_sigma: float = 0.5
     pitch_deg: float = 1.1
     pitch_sigma_deg: float = 0.5
     yaw_sigma_deg: float = 0.3
@@ -60,8 +63,9 @@ class RehearsalSettings:
         for name, low, high in (
             ("frames", 2, 100_000), ("seed", 0, 2**63), ("width", 64, 2048), ("height", 64, 2048),
             ("focal", 50, 5000), ("camera_height", 0.3, 5), ("camera_height_sigma", 0, 0.3),
-            ("focal_sigma", 0, 100), ("centre_sigma", 0, 50), ("pitch_deg", -20, 20),
-            ("pitch_sigma_deg", 0, 5), ("yaw_sigma_deg", 0, 5), ("roll_sigma_deg", 0, 5),
+            ("camera_forward", -5, 5), ("camera_forward_sigma", 0, 1), ("focal_sigma", 0, 100),
+            ("centre_sigma", 0, 50), ("pitch_deg", -20, 20), ("pitch_sigma_deg", 0, 5),
+            ("yaw_sigma_deg", 0, 5), ("roll_sigma_deg", 0, 5),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:

@@ -36,6 +36,7 @@ class World:
                 settings.pitch_deg + settings.pitch_sigma_deg * rng.normal(),
                 settings.yaw_sigma_deg * rng.normal(), settings.roll_sigma_deg * rng.normal(),
             ]).tolist(),
+            settings.camera_forward + settings.camera_forward_sigma * float(np.clip(rng.normal(), -3, 3)),
         )  # fmt: skip
         if follow:
             self.drive, self.kind = drive_along(settings, self.mount.height, self.kind, rng)
