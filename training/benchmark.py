@@ -96,9 +96,9 @@ def markdown(content: dict) -> str:
     heads = [f"{a}: {figure}" for a in ALIGNMENTS for figure in ("t_err %", "r_err deg/100 m", "ATE m")]
     lines = [
         "# Benchmark", "",
-        f"`{content['command']}`, commit {content['commit']}, {content['date']}, {content['machine']}. "
-        "Students learned on rendered streets only; sequences with fewer frames than KITTI's are excerpts, "
-        "not the benchmark. t_err and r_err are over 100 to 800 m; a dash stands where the path is shorter.", "",
+        f"`{content['command']}`, commit {content['commit']}, {content['date']}, {content['machine']}.", "",
+        "Students learned on rendered streets only. Sequences with fewer frames than KITTI's are excerpts, not "
+        "the benchmark. t_err and r_err are over 100 to 800 m; a dash stands where the path is shorter.", "",
         "| | sequence | frames | m | " + " | ".join(heads) + " | ms |", "|---" * (len(heads) + 5) + "|"]
     for row in content["lines"]:
         cells = [row["name"], row["sequence"], str(row["frames"]), f"{row['length_m']:.0f}"]
