@@ -97,8 +97,8 @@ def markdown(content: dict) -> str:
     lines = [
         "# Benchmark", "",
         f"`{content['command']}`, commit {content['commit']}, {content['date']}, {content['machine']}.", "",
-        "Students learned on rendered streets only. Sequences with fewer frames than KITTI's are excerpts and "
-        "not the benchmark. t_err and r_err are over 100 to 800 m; a dash stands where the path is shorter.", "",
+        "Students learned on rendered streets only. Sequences with fewer frames than KITTI's are excerpts, "
+        "not the benchmark. t_err and r_err are over 100 to 800 m; a dash: the path is shorter.", "",
         "| | sequence | frames | m | " + " | ".join(heads) + " | ms |", "|---" * (len(heads) + 5) + "|"]
     for row in content["lines"]:
         cells = [row["name"], row["sequence"], str(row["frames"]), f"{row['length_m']:.0f}"]

@@ -1,0 +1,42 @@
+"""The benchmark's table holds what the evaluator says, by alignment, and refuses an empty folder."""
+
+import numpy as np
+import pytest
+
+from distill_vo import geometry
+from distill_vo.errors import InputError
+from distill_vo.trajectory import Trajectory
+from training import benchmark
+
+
+@pytest.fixture
+def truth():
+    """A bend of 300 m, driven at 1 m a frame."""
+    step = geometry.from_motion(np.array([0, 0, 1, 0, 0.01, 0]))
+    poses = [np.eye(4)]
+    for _ in range(300):
+        poses.append(poses[-1] @ step)
+    return Trajectory.from_poses(np.arange(301) * 10**8, np.array(poses))
+
+
+def test_a_path_of_wrong_scale_is_wrong_unaligned_and_right_after_scaling(truth):
+    small = Trajectory(truth.stamps_ns, truth.positions * 0.9, truth.quaternions)
+    row = benchmark.line("somebody", "00", small, truth)
+    # A tenth of the chord is missing; the bend's chords are a little shorter than its segments.
+    assert 6 < row["none"]["t_err_percent"] < 10
+    for alignment in ("scale", "sim3"):
+        assert row[alignment]["t_err_percent"] < 0.01
+    assert row["frames"] == 301
+
+
+def test_what_cannot_be_computed_is_a_dash(truth):
+    short = Trajectory(truth.stamps_ns[:50], truth.positions[:50], truth.quaternions[:50])
+    row = benchmark.line("somebody", "00", short, truth)
+    assert row["none"]["t_err_percent"] is None
+    text = benchmark.markdown({"command": "c", "commit": "c", "date": "d", "machine": "m", "lines": [row]})
+    assert "| - | - |" in text
+
+
+def test_a_folder_without_sequences_is_refused(tmp_path):
+    with pytest.raises(InputError, match="sequences"):
+        benchmark.sequences(tmp_path)
