@@ -38,6 +38,11 @@ class DenseFlow:
         return np.ascontiguousarray(cells.transpose(2, 0, 1))
 
     @staticmethod
+    def moved_px(x: np.ndarray) -> float:
+        """How far things moved in the image: the mean of | u | and | v |, canonical pixels."""
+        return float(np.abs(x).mean())
+
+    @staticmethod
     def mirrored(x: np.ndarray) -> np.ndarray:
         """(..., 2, rows, columns) -> the same shape: columns flipped, u negated."""
         flipped = x[..., ::-1].copy()
@@ -55,6 +60,11 @@ class StackedFrames:
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
         """Two (192, 640, 3) BGR frames -> (6, 192, 640) uint8."""
         return np.concatenate([previous, current], axis=2).transpose(2, 0, 1).copy()
+
+    @staticmethod
+    def moved_px(x: np.ndarray) -> float:
+        """Not known without matching: every frame counts as moved."""
+        return float("inf")
 
     @staticmethod
     def mirrored(x: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
-from distill_vo.odometry import OdometrySettings, Status, VisualOdometry
+from distill_vo.odometry import Status, VisualOdometry
 
 PERIOD_NS = 100_000_000
 SIGMA = np.array([0.01, 0.01, 0.03, 0.001, 0.002, 0.001])
@@ -26,7 +26,10 @@ class NumberReader:
         self.flow_px = flow_px
 
     def __call__(self, previous, current):
-        return np.array([previous[0, 0], current[0, 0], self.flow_px * 100], float)
+        return np.array([previous[0, 0], current[0, 0]], float)
+
+    def moved_px(self, x):
+        return self.flow_px
 
 
 class KnowingStudent:
@@ -61,7 +64,7 @@ def test_base_drives_the_path_of_the_camera_carried_over_by_its_mounting(mountin
     estimates = [odometry.track(i * PERIOD_NS, image(i)) for i in range(len(camera))]
     expected = base_T_camera @ camera @ geometry.inverse(base_T_camera)
     np.testing.assert_allclose([e.pose for e in estimates], expected, atol=1e-9)
-    velocity = geometry.to_motion(geometry.inverse(expected[:-1]) @ expected[1:]) / 0.1
+    velocity = geometry.log(geometry.inverse(expected[:-1]) @ expected[1:]) / 0.1
     np.testing.assert_allclose([e.twist for e in estimates[1:]], velocity, atol=1e-8)
 
 
@@ -124,29 +127,58 @@ def test_a_standing_robot_does_not_add_up_noise():
     assert np.linalg.norm(positions, axis=1).max() < 0.01
 
 
-def test_equal_stamps_are_dropped_and_earlier_ones_start_anew():
-    truth = drive(10)
+def test_images_that_come_twice_or_late_are_dropped():
+    truth = drive(20)
     odometry = VisualOdometry(KnowingStudent(truth), CANONICAL)
-    first = [odometry.track(i * PERIOD_NS, image(i)) for i in range(10)]
+    for i in range(10):
+        odometry.track(i * PERIOD_NS, image(i))
     assert odometry.track(9 * PERIOD_NS, image(9)) is None
-    again = [odometry.track(i * PERIOD_NS, image(i)) for i in range(10)]
+    assert odometry.track(7 * PERIOD_NS, image(7)) is None
+    np.testing.assert_allclose(odometry.track(10 * PERIOD_NS, image(10)).pose, truth[10], atol=1e-9)
+
+
+def test_a_bag_that_loops_starts_anew():
+    truth = drive(20)
+    odometry = VisualOdometry(KnowingStudent(truth), CANONICAL)
+    first = [odometry.track(i * PERIOD_NS, image(i)) for i in range(20)]
+    again = [odometry.track(i * PERIOD_NS, image(i)) for i in range(20)]
     np.testing.assert_array_equal([e.pose for e in again], [e.pose for e in first])
 
 
-def test_a_gap_is_lost_coasts_on_and_is_less_certain_than_what_was_seen():
-    truth = drive(10)
-    odometry = VisualOdometry(KnowingStudent(truth), CANONICAL, settings=OdometrySettings(max_gap_s=1.0))
+def test_a_gap_is_lost_coasts_along_the_arc_and_is_less_certain_than_what_was_seen():
+    # A camera that turns steadily: 5 m/s and 0.5 rad/s.
+    arc = geometry.exp(np.arange(40)[:, None] * 0.1 * np.array([0, 0, 5, 0, 0.5, 0]))
+    odometry = VisualOdometry(KnowingStudent(arc), CANONICAL)
     for i in range(5):
         before = odometry.track(i * PERIOD_NS, image(i))
-    after = odometry.track(before.stamp_ns + 2_000_000_000, image(5))
+    after = odometry.track(before.stamp_ns + 2_000_000_000, image(24))
     assert after.status is Status.LOST
-    coasted = geometry.from_motion(before.twist * 1.0)
-    np.testing.assert_allclose(after.pose, before.pose @ coasted, atol=1e-9)
+    np.testing.assert_allclose(after.pose, arc[4 + 10], atol=1e-9)  # for a second, then it waits
     assert np.all(np.linalg.eigvalsh(after.pose_covariance - before.pose_covariance) > 0)
-    recovered = odometry.track(after.stamp_ns + PERIOD_NS, image(6))
+    recovered = odometry.track(after.stamp_ns + PERIOD_NS, image(25))
     assert recovered.status is Status.TRACKING
     np.testing.assert_allclose(geometry.inverse(after.pose) @ recovered.pose,
-                               geometry.inverse(truth[5]) @ truth[6], atol=1e-9)
+                               geometry.inverse(arc[24]) @ arc[25], atol=1e-9)
+
+
+@pytest.mark.parametrize("flow_px", [0.0, 10.0])
+def test_twist_covariance_is_the_spread_of_twists_with_and_without_a_held_keyframe(flow_px):
+    truth, rng = drive(4), np.random.default_rng(2)
+
+    class Noisy(KnowingStudent):
+        def __call__(self, x):
+            motion, sigma = super().__call__(x)
+            return motion + rng.normal(size=6) * sigma, sigma
+
+    odometry = VisualOdometry(Noisy(truth, flow_px), CANONICAL)
+    twist, nees = geometry.log(geometry.inverse(truth[2]) @ truth[3]) / 0.1, []
+    for _ in range(300):
+        odometry.reset()
+        for i in range(4):
+            last = odometry.track(i * PERIOD_NS, image(i))
+        error = last.twist - twist
+        nees.append(error @ np.linalg.inv(last.twist_covariance) @ error)
+    assert np.mean(nees) == pytest.approx(6, abs=0.7)
 
 
 def test_reset_continues_from_the_given_pose():
@@ -155,6 +187,13 @@ def test_reset_continues_from_the_given_pose():
     odometry.track(0, image(0))
     odometry.reset(pose)
     np.testing.assert_array_equal(odometry.track(PERIOD_NS, image(1)).pose, pose)
+
+
+def test_reset_carries_a_covariance_on():
+    pose, covariance = geometry.exp(np.array([5, 6, 0, 0.3, 0, 1.0])), np.diag([4, 1, 9, 0.1, 0.2, 0.3])
+    odometry = VisualOdometry(KnowingStudent(drive(3)), CANONICAL)
+    odometry.reset(pose, covariance)
+    np.testing.assert_allclose(odometry.track(0, image(0)).pose_covariance, covariance, atol=1e-12)
 
 
 def test_an_image_that_does_not_fit_the_calibration_is_refused():
