@@ -10,7 +10,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
 from distill_vo.ros.messages import matrix_from_transform
-from distill_vo.sources.bag import find_transform
+from distill_vo.sources.bag_poses import find_transform
 
 # What tf2_ros uses for its publishers and listeners.
 DYNAMIC_QOS = QoSProfile(depth=100)

@@ -146,7 +146,7 @@ def pick_image_topic(path: Path, types: dict[str, str], wanted: str | None) -> s
         raise InputError(f"{path}: has no image topic {wanted}; it has {', '.join(found)}.")
     if len(found) > 1:
         raise InputError(f"{path}: has several image topics ({', '.join(found)}); choose one with "
-                         "--image-topic.")
+                         "--image-topic TOPIC (in ROS, image_topic:=TOPIC).")
     return found[0]
 
 
