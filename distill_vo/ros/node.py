@@ -34,6 +34,7 @@ PATH_PERIOD_NS = 500_000_000  # image time between two poses of the path
 PATH_POSES = 2000
 PATIENCE_S = 5.0  # before the log says what is being waited for
 QUIET_S = 5.0  # between two log lines that say the same
+ENOUGH_COVERAGE = 0.8  # of the view the student was trained on
 
 
 def transition(work):
@@ -183,12 +184,13 @@ class VisualOdometryNode(LifecycleNode):
             return None
         odometry = VisualOdometry(self._student, self._camera, base_T_camera)
         if self._last is not None:
-            odometry.reset(self._last.pose)
+            odometry.reset(self._last.pose, self._last.pose_covariance)
         self._odometry = odometry
         self._transforms.close()
-        self.get_logger().info(
-            f"calibration and mounting known after {self.health.early} images; the camera sees "
-            f"{odometry.view.coverage:.0%} of the view the student was trained on")
+        self.get_logger().info(f"calibration and mounting known after {self.health.early} images")
+        if odometry.view.coverage < ENOUGH_COVERAGE:
+            self.get_logger().warning(f"the camera sees only {odometry.view.coverage:.0%} of the view the "
+                                      "student was trained on: expect less accuracy")
         return odometry
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -209,8 +211,14 @@ class VisualOdometryNode(LifecycleNode):
         if self._last is not None and estimate.stamp_ns < self._last.stamp_ns:
             self.get_logger().warning("stamps went back: started anew at the origin")
             self._path.clear()
+        self._warn_of_change(self._last.status if self._last else Status.TRACKING, estimate.status)
         self._last = estimate
         self._extend_path(messages.pose_stamped(estimate.stamp_ns, odom, estimate.pose))
+
+    def _warn_of_change(self, before: Status, now: Status) -> None:
+        if now is not before:
+            self.get_logger().warning("tracking again" if now is Status.TRACKING else
+                                      "lost: how it moved is not known, the pose is carried on")
 
     def _extend_path(self, pose) -> None:
         newest = self._path[-1] if self._path else None
