@@ -75,6 +75,13 @@ def test_without_times_ten_hertz(tmp_path):
     assert [f.stamp_ns for f in open_source(sequence)] == [i * 10**8 for i in range(5)]
 
 
+def test_calibration_file_tells_the_height_unless_it_is_given(tmp_path):
+    sequence, calibration = make_kitti(tmp_path), write(tmp_path / "camera.yaml", CAMERA_YAML)
+    for given, height in ((None, 1.2), (2.0, 2.0)):
+        source = open_source(sequence, calibration=calibration, mount_height_m=given)
+        assert source.camera.mount_height_m == source.base_T_camera[2, 3] == height
+
+
 def test_missing_and_unreadable_frames_keep_the_stamps_of_the_others(tmp_path, caplog):
     sequence = make_kitti(tmp_path)
     (sequence / "image_0" / "000001.png").unlink()

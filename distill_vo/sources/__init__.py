@@ -7,7 +7,6 @@ base and, where there is one, the truth.
 from dataclasses import replace
 from pathlib import Path
 
-from distill_vo.camera import DEFAULT_HEIGHT_M
 from distill_vo.errors import InputError
 from distill_vo.sources.source import Frame, Source, read_truth
 
@@ -53,7 +52,7 @@ def _open(path: Path, camera_index, calibration, height_m, image_topic, truth_to
                          "bag that could have such a topic; give a TUM or KITTI file.")
     if path.is_dir():
         if is_kitti(path):
-            return open_kitti(path, camera_index, calibration, height_m or DEFAULT_HEIGHT_M)
+            return open_kitti(path, camera_index, calibration, height_m)
         if is_malaga(path):
             return open_malaga(path, calibration, height_m)
         return open_images(path, calibration, height_m)

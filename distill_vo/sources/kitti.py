@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distill_vo.camera import Camera
+from distill_vo.camera import DEFAULT_HEIGHT_M, Camera
 from distill_vo.errors import InputError
 from distill_vo.sources.source import (
     IMAGE_SUFFIXES,
@@ -32,7 +32,7 @@ def is_kitti(path: Path) -> bool:
 
 
 def open_kitti(path: Path, camera_index: int | None = None, calibration: Path | None = None,
-               mount_height_m: float = 1.65) -> Source:
+               mount_height_m: float | None = None) -> Source:
     """Open a sequence folder; the grey camera 0 where there are both. Raises InputError."""
     index, files = list_images(path, camera_index)
     numbers = np.array([int(file.stem) for file in files])
@@ -44,10 +44,10 @@ def open_kitti(path: Path, camera_index: int | None = None, calibration: Path | 
         camera = Camera.from_yaml(calibration, mount_height_m)
     else:
         P = read_projection(path / "calib.txt", index)
-        camera = Camera.from_projection(P, width, height, mount_height_m)
+        camera = Camera.from_projection(P, width, height, mount_height_m or DEFAULT_HEIGHT_M)
         # P = K [I | t] sees points of camera 0, whose path the poses are.
         camera_T_first[:3, 3] = np.linalg.solve(P[:, :3], P[:, 3])
-    base_T_first = level_mounting(mount_height_m)
+    base_T_first = level_mounting(camera.mount_height_m)
     truth = find_truth(path)
     base_T_camera = base_T_first @ np.linalg.inv(camera_T_first)
     return Source(path.resolve().name, camera, base_T_camera, len(files),
