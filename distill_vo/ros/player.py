@@ -1,6 +1,7 @@
 """The node behind `replay`: publishes a bag at its pace or in lockstep, and collects odometry.
 
-The bag's messages go out as they were recorded, reliably; /clock is the bag's time.
+The bag's messages go out as they were recorded, reliably; /clock is the bag's time. Only where the base was
+on /tf is left out while an odometry node tells that itself.
 """
 
 import time
@@ -18,13 +19,14 @@ from distill_vo.errors import InputError
 from distill_vo.ros import messages, parameters
 from distill_vo.ros.parameters import Spec
 from distill_vo.ros.process import Stop
-from distill_vo.ros.recording import Recording, header_stamp_ns
+from distill_vo.ros.recording import Recording, header_stamp_ns, without_child
 from distill_vo.sources.bag import pick_image_topic
 from distill_vo.trajectory import Trajectory
 
 PARAMETERS: parameters.Table = {
     "bag": Spec("", "Folder of a rosbag2 bag, mcap or sqlite3."),
     "image_topic": Spec("", "Image topic whose odometry is awaited; empty: the only one of the bag."),
+    "base_frame": Spec("base_link", "Frame whose transforms on /tf an odometry node replaces."),
     "rate": Spec(1.0, "Pace, as a multiple of the recorded one; lockstep has its own.",
                  range=(0.01, 100.0)),
     "start": Spec(0.0, "Seconds of the bag to skip.", range=(0.0, 1e6)),
@@ -54,7 +56,8 @@ class Player(Node):
             raise InputError("bag: none was given; say replay BAG, or -p bag:=BAG after --ros-args.")
         self.recording = Recording(self.settings.bag)
         types = self.recording.types
-        self.image_topic = self.settings.image_topic or None
+        wanted = self.settings.image_topic
+        self.image_topic = self.resolve_topic_name(wanted) if wanted else None
         if self.settings.lockstep or self.settings.out or self.image_topic:
             self.image_topic = pick_image_topic(self.recording.path, types, self.image_topic)
         if self.settings.out:
@@ -70,6 +73,7 @@ class Player(Node):
                                for t, kind in classes.items() if kind}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
+        self._has_odometry = False
         self.sent, self.resent, self.seconds = 0, 0, 0.0
 
     def close(self) -> None:
@@ -109,7 +113,8 @@ class Player(Node):
             return bool(self._odometry_node() and (not image or image.get_subscription_count()))
 
         awaited = self.settings.lockstep or self.settings.out
-        if self._spin_until(ready, self.settings.timeout if awaited else GRACE_S):
+        self._has_odometry = self._spin_until(ready, self.settings.timeout if awaited else GRACE_S)
+        if self._has_odometry:
             client = self.create_client(Trigger, f"{self._odometry_node()}/reset")
             if self._spin_until(client.service_is_ready, GRACE_S):
                 self._spin_until(client.call_async(Trigger.Request()).done, GRACE_S)
@@ -151,6 +156,8 @@ class Player(Node):
                 return
             self.sent += topic == self.image_topic
             self._clock_publisher.publish(Clock(clock=messages.time_from_ns(time_ns)))
+            if topic == "/tf" and self._has_odometry:
+                data = without_child(data, settings.base_frame)
             self._publishers_of[topic].publish(data)
             self.get_logger().info(f"{self.sent} images sent, odometry of {len(self._poses)}",
                                    throttle_duration_sec=PROGRESS_S)

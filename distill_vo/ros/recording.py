@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message, serialize_message
+from tf2_msgs.msg import TFMessage
 
 from distill_vo.errors import InputError
 from distill_vo.sources.bag import IMAGES, is_bag, open_bag
@@ -65,3 +67,10 @@ def header_stamp_ns(data: bytes) -> int:
     order = "little" if data[1] & 1 else "big"
     seconds = int.from_bytes(data[4:8], order, signed=True)
     return seconds * 10**9 + int.from_bytes(data[8:12], order)
+
+
+def without_child(data: bytes, frame: str) -> bytes:
+    """A CDR tf2_msgs/TFMessage without the transforms whose child is this frame."""
+    message = deserialize_message(data, TFMessage)
+    message.transforms = [t for t in message.transforms if t.child_frame_id.lstrip("/") != frame.lstrip("/")]
+    return serialize_message(message)

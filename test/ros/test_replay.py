@@ -6,14 +6,17 @@ from functools import partial
 import numpy as np
 import pytest
 from nav_msgs.msg import Odometry
+from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
 
 from distill_vo import cli
 from distill_vo.bags import kitti_to_bag
 from distill_vo.errors import InputError
 from distill_vo.ros import messages
 from distill_vo.ros.recording import Recording
+from distill_vo.sources.bag import open_bag
 from distill_vo.trajectory import read
 
 NODE, REPLAY = "distill_vo.ros.vo_node", "distill_vo.ros.replay"
@@ -90,6 +93,47 @@ def test_what_was_recorded_arrives_and_unanswered_images_are_sent_again(run, rob
     assert listener.clock == sorted(listener.clock) and set(stamps) <= set(listener.clock)
 
 
+@pytest.fixture
+def robot_bag(bag, tmp_path):
+    """The bag with a second camera, and with wheel odometry and a map on /tf."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    store, path = get_typestore(Stores.ROS2_JAZZY), tmp_path / "robot_bag"
+    with open_bag(bag) as reader, Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        topics = {c.topic: writer.add_connection(c.topic, c.msgtype, typestore=store)
+                  for c in reader.connections}
+        tf = writer.add_connection("/tf", "tf2_msgs/msg/TFMessage", typestore=store)
+        rear = writer.add_connection("/rear/image_raw", "sensor_msgs/msg/Image", typestore=store)
+        for connection, time_ns, data in reader.messages():
+            if connection.topic == "/camera/image_raw":
+                writer.write(rear, time_ns, data)
+                pairs = (("map", "odom"), ("odom", "base_link"))
+                writer.write(tf, time_ns, serialize_message(TFMessage(transforms=[
+                    messages.transform_stamped(time_ns, a, b, np.eye(4)) for a, b in pairs])))
+            writer.write(topics[connection.topic], time_ns, data)
+    return path
+
+
+def test_one_camera_of_two_is_tracked_and_the_node_moves_the_base(run, robot, model, robot_bag, tmp_path):
+    node, out = run(NODE, *on_bag(f"model:={model}")), tmp_path / "out"
+    assert robot.until(lambda: robot.node.count_publishers("/tf") and robot.node.count_publishers("odom"))
+    replay = run(REPLAY, robot_bag, "--ros-args", "-p", "lockstep:=true", "-p", f"out:={out}",
+                 "-p", "image_topic:=/camera/image_raw")
+    assert robot.until(lambda: replay.process.poll() is not None)
+    assert replay.wait() == 0, replay.log + node.log
+    assert len(read(out / "trajectory.tum")) == 12 and node.stop() == 0
+    children = [t.child_frame_id for t in robot.transforms]
+    assert (children.count("odom"), children.count("base_link")) == (12, 12)
+
+
+def test_without_an_odometry_node_all_of_tf_is_replayed(run, robot, robot_bag):
+    replay = run(REPLAY, robot_bag, "--ros-args", "-p", "rate:=10.0")
+    assert robot.until(lambda: replay.process.poll() is not None)
+    assert replay.wait() == 0, replay.log
+    assert [t.child_frame_id for t in robot.transforms] == ["odom", "base_link"] * 12
+
+
 def test_bad_input_is_refused_in_one_sentence(run, bag, tmp_path):
     broken = tmp_path / "broken.mcap"
     whole = next(bag.glob("*.mcap")).read_bytes()
@@ -97,7 +141,7 @@ def test_bad_input_is_refused_in_one_sentence(run, bag, tmp_path):
     start = partial(run, REPLAY)
     cases = {"none was given": start(), "there is no rosbag2 bag here": start(tmp_path / "nowhere"),
              "broken.mcap": start(broken),
-             "no image topic /front": start(bag, "--ros-args", "-p", "image_topic:=/front"),
+             "no image topic /front": start(bag, "--ros-args", "-p", "image_topic:=front"),
              "from 0.01 to 100": start(bag, "--ros-args", "-p", "rate:=0.0")}
     for sentence, program in cases.items():
         assert program.wait() == 2, program.log
