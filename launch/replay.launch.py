@@ -2,11 +2,12 @@
 
 ros2 launch distill_vo replay.launch.py bag:=drive out:=results
 
-Arguments of vo.launch.py do here as well. In lockstep (the default) every image is used and figures are
-the same every time; lockstep:=false plays in real time, rviz:=true shows it.
+Arguments of vo.launch.py do here as well: image_topic and camera_info_topic choose among several
+cameras. In lockstep (the default) every image is used and figures are the same every time;
+lockstep:=false plays in real time, rviz:=true shows it.
 """
 
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, ThisLaunchFileDir
 from launch_ros.actions import Node
@@ -26,15 +27,23 @@ ARGUMENTS = {
 
 
 def generate_launch_description():
-    parameters = {name: ParameterValue(LaunchConfiguration(name), value_type=kind)
-                  for name, (kind, _, _) in ARGUMENTS.items()}
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=text)
           for name, (_, default, text) in ARGUMENTS.items()),
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(PathJoinSubstitution([ThisLaunchFileDir(), "vo.launch.py"])),
             launch_arguments={"use_sim_time": "true", "image_reliability": "reliable"}.items()),
-        Node(package="distill_vo", executable="replay", output="screen", parameters=[parameters],
-             namespace=LaunchConfiguration("namespace"),
-             on_exit=Shutdown(reason="the bag has been replayed")),
+        OpaqueFunction(function=start_replay),
     ])
+
+
+def start_replay(context):
+    parameters = {name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+                  for name, (kind, _, _) in ARGUMENTS.items()}
+    end = {"compressed": "/compressed"}.get(LaunchConfiguration("image_transport").perform(context), "")
+    parameters["image_topic"] = ParameterValue([LaunchConfiguration("image_topic"), end], value_type=str)
+    if LaunchConfiguration("base_frame").perform(context):
+        parameters["base_frame"] = ParameterValue(LaunchConfiguration("base_frame"), value_type=str)
+    return [Node(package="distill_vo", executable="replay", output="screen", parameters=[parameters],
+                 namespace=LaunchConfiguration("namespace"),
+                 on_exit=Shutdown(reason="the bag has been replayed"))]

@@ -3,42 +3,52 @@
 ros2 launch distill_vo vo.launch.py image_topic:=/camera/image_raw \
     camera_info_topic:=/camera/camera_info camera_height:=1.2
 
-An argument given here goes before params_file; one left empty leaves it to that file.
+An argument given here goes before params_file; one left empty leaves it to that file. Start the camera
+driver with FASTDDS_BUILTIN_TRANSPORTS='DEFAULT?sockets_size=4MB' too, or give image_reliability:=reliable.
 """
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from distill_vo.ros.process import FAST_DDS_TRANSPORTS, FAST_DDS_VARIABLE
 from launch import LaunchDescription
 
 CONFIG = PathJoinSubstitution([FindPackageShare("distill_vo"), "config"])
 ARGUMENTS = {
-    "image_topic": ("/camera/image_raw",
-                    "sensor_msgs/Image; with image_transport:=compressed its name without that end"),
-    "camera_info_topic": ("/camera/camera_info", "sensor_msgs/CameraInfo of the same camera"),
+    "image_topic": ("/camera/image_raw", "sensor_msgs/Image as the camera sees it, not rectified; with "
+                    "image_transport:=compressed its name without that end"),
+    "camera_info_topic": ("/camera/camera_info", "sensor_msgs/CameraInfo whose K and D are of that image"),
     "params_file": (PathJoinSubstitution([CONFIG, "vo.yaml"]), "parameters of the node"),
-    "model": ("", "name or file of a student"),
-    "camera_height": ("", "of the camera above the road, metres"),
-    "image_transport": ("", "raw or compressed"),
-    "image_reliability": ("", "best_effort or reliable"),
-    "use_sim_time": ("false", "whether time comes from /clock"),
     "namespace": ("", "of the node, and so of its odom and path"),
     "rviz": ("false", "whether RViz shows odometry and path"),
 }
-# With Fast DDS's default transports full camera frames get lost between processes. Without effect
-# where ROS_AUTOMATIC_DISCOVERY_RANGE is LOCALHOST: image_reliability:=reliable helps there.
-FAST_DDS = "FASTDDS_BUILTIN_TRANSPORTS"
-LARGE_DATA = "LARGE_DATA?max_msg_size=4MB&sockets_size=4MB"
+# name -> type, what it is; empty by default
+PARAMETERS = {
+    "model": (str, "name or file of a student"),
+    "device": (str, "auto, cpu or cuda"),
+    "camera_height": (float, "of the camera above the road, metres"),
+    "odom_frame": (str, "frame of the pose"),
+    "base_frame": (str, "frame of the robot whose pose and twist are published"),
+    "camera_frame": (str, "optical frame of the camera; empty here and there: frame_id of the images"),
+    "publish_tf": (bool, "whether odom -> base goes to /tf; false where a filter does that"),
+    "image_transport": (str, "raw or compressed"),
+    "image_reliability": (str, "best_effort or reliable"),
+    "use_sim_time": (bool, "whether time comes from /clock"),
+}
 
 
 def generate_launch_description():
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=text)
           for name, (default, text) in ARGUMENTS.items()),
-        SetEnvironmentVariable(FAST_DDS, EnvironmentVariable(FAST_DDS, default_value=LARGE_DATA)),
+        *(DeclareLaunchArgument(name, default_value="", description=text)
+          for name, (_, text) in PARAMETERS.items()),
+        SetEnvironmentVariable(FAST_DDS_VARIABLE,
+                               EnvironmentVariable(FAST_DDS_VARIABLE, default_value=FAST_DDS_TRANSPORTS)),
         OpaqueFunction(function=start_node),
         Node(package="rviz2", executable="rviz2", namespace=LaunchConfiguration("namespace"),
              arguments=["-d", PathJoinSubstitution([CONFIG, "vo.rviz"])],
@@ -48,14 +58,11 @@ def generate_launch_description():
 
 
 def start_node(context):
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    parameters = {"use_sim_time": given["use_sim_time"].lower() == "true"}
-    if given["camera_height"]:
-        parameters["camera_height"] = float(given["camera_height"])
-    for name in ("model", "image_transport", "image_reliability"):
-        if given[name]:
-            parameters[name] = given[name]
+    given = {name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+             for name, (kind, _) in PARAMETERS.items() if LaunchConfiguration(name).perform(context)}
     return [Node(
-        package="distill_vo", executable="vo_node", namespace=given["namespace"], output="screen",
-        parameters=[given["params_file"], parameters],
-        remappings=[("image", given["image_topic"]), ("camera_info", given["camera_info_topic"])])]
+        package="distill_vo", executable="vo_node", output="screen",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[LaunchConfiguration("params_file"), given],
+        remappings=[("image", LaunchConfiguration("image_topic")),
+                    ("camera_info", LaunchConfiguration("camera_info_topic"))])]

@@ -10,6 +10,10 @@ from collections.abc import Callable
 
 from distill_vo.errors import InputError
 
+# Fast DDS: its default transports with sockets that hold a burst of full camera frames, which get lost
+# between processes otherwise. Processes without this setting are still understood (LARGE_DATA is not).
+FAST_DDS_VARIABLE, FAST_DDS_TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS", "DEFAULT?sockets_size=4MB"
+
 
 class Stop:
     """Whether the process was asked to end. SIGINT and SIGTERM only set this: no call is torn in two.
@@ -31,8 +35,8 @@ class Stop:
             os._exit(0)
 
 
-def run(name: str, program: Callable[[list[str], Stop], int]) -> int:
-    """Run program(command line arguments, stop) with ROS shut down after it; returns the exit code.
+def run(name: str, program: Callable[[Stop], int]) -> int:
+    """Run program(stop) with ROS shut down after it; returns the exit code.
 
     0 when it came to its end or was asked to stop, 2 with one sentence on stderr for an InputError.
     """

@@ -139,7 +139,7 @@ class Robot:
 
     def __init__(self, images: list[np.ndarray]):
         self.images = images
-        self.calibrated = False
+        self.calibrated, self.focal_length, self.delay_ns = False, 190.0, 0
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         self.node = rclpy.create_node("robot", context=self.context)
@@ -181,13 +181,13 @@ class Robot:
 
     def camera_info(self) -> "CameraInfo":
         info = CameraInfo(width=WIDTH, height=HEIGHT, distortion_model="plumb_bob", d=[0.0] * 5)
-        info.k = np.array([190.0, 0, 159.5, 0, 190.0, 45.0, 0, 0, 1])
+        f = self.focal_length
+        info.k = np.array([f, 0, 159.5, 0, f, 45.0, 0, 0, 1])
         return info
 
-    @staticmethod
-    def stamp_ns(k: int) -> int:
+    def stamp_ns(self, k: int) -> int:
         """Of image k; a float of seconds could not hold it."""
-        return 1_700_000_000_123_456_789 + k * PERIOD_NS
+        return 1_700_000_000_123_456_789 + k * PERIOD_NS + self.delay_ns
 
     def image_message(self, k: int) -> "Image":
         message = Image(height=HEIGHT, width=WIDTH, encoding="mono8", step=WIDTH)

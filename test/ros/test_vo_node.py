@@ -10,6 +10,7 @@ from distill_vo import geometry
 from distill_vo.camera import Camera
 from distill_vo.odometry import VisualOdometry
 from distill_vo.ros import messages
+from distill_vo.ros.process import FAST_DDS_TRANSPORTS, FAST_DDS_VARIABLE
 from distill_vo.student import Student
 
 BASE_T_CAMERA = geometry.from_position_quaternion([0.3, 0.0, 1.65], [-0.5, 0.5, -0.5, 0.5])
@@ -61,6 +62,49 @@ def test_odometry_is_that_of_the_same_images_without_ros(run, robot, images, mod
 
     assert node.stop(signal.SIGTERM) == 0
     assert "9 frames (0 lost)" in node.log
+
+
+@pytest.fixture
+def network(domain, monkeypatch):
+    """Beyond LOCALHOST, which would leave the transports without effect."""
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+    monkeypatch.delenv(FAST_DDS_VARIABLE, raising=False)
+
+
+def test_with_its_transports_it_meets_a_camera_that_has_the_default_ones(network, robot, run, model,
+                                                                         monkeypatch):
+    monkeypatch.setenv(FAST_DDS_VARIABLE, FAST_DDS_TRANSPORTS)
+    node = run(NODE, "--ros-args", "-p", f"model:={model}")
+    robot.mount_camera()
+    assert robot.meets_node(), node.log
+    robot.calibrate()
+    assert robot.show_until_answered(0), node.log
+    assert node.stop() == 0
+
+
+def test_a_gap_and_another_calibration_keep_pose_and_covariance_and_a_gap_is_told(run, robot, model):
+    node = run(NODE, "--ros-args", "-p", f"model:={model}")
+    robot.mount_camera()
+    assert robot.meets_node(), node.log
+    robot.calibrate()
+    assert robot.show_until_answered(0), node.log
+    for k in (1, 2, 3):
+        assert robot.show_and_wait(k), node.log
+    before = robot.odometry[-1].pose
+    robot.focal_length = 200.0
+    assert robot.show_and_wait(4), node.log
+    after = robot.odometry[-1].pose
+    for a, b in zip(*map(messages.position_and_quaternion, (before.pose, after.pose)), strict=True):
+        assert np.allclose(a, b, atol=1e-12)
+    assert np.allclose(before.covariance, after.covariance, rtol=1e-9, atol=1e-15)
+
+    assert "lost:" not in node.log
+    robot.delay_ns = 5 * 10**9
+    assert robot.show_and_wait(5) and "tracking again" not in node.log
+    assert robot.show_and_wait(6), node.log
+    assert node.stop() == 0
+    assert node.log.count("lost:") == 1 and node.log.count("tracking again") == 1
+    assert node.log.count("calibration and mounting known") == 2
 
 
 @pytest.mark.parametrize("missing, said", [
