@@ -72,17 +72,15 @@ def _evaluate(args) -> int:
     """Compare two trajectory files of the same format."""
     from distill_vo import trajectory
     from distill_vo.evaluation.report import as_base, summary, table, write_figures
-    from distill_vo.sources.source import is_kitti_file
 
     estimate, truth = trajectory.read(args.estimate), trajectory.read(args.truth)
-    kitti = is_kitti_file(args.estimate)
-    if kitti != is_kitti_file(args.truth):
+    if estimate.stamped != truth.stamped:
         raise InputError(f"{args.estimate} and {args.truth}: one is a TUM file and one a KITTI "
                          "file, which has no time stamps; give two of the same format.")
     figures = summary(estimate, truth, {"source": args.estimate.stem}, args.alignment)
     if args.out:
         out = _make_folder(args.out)
-        write_figures(out, figures, *(as_base(t) if kitti else t for t in (estimate, truth)))
+        write_figures(out, figures, *(t if t.stamped else as_base(t) for t in (estimate, truth)))
     print(json.dumps(figures) if args.json else table(figures))
     return 0
 

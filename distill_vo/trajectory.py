@@ -5,7 +5,7 @@ that read back to the same float64, so a trajectory survives a TUM file to the l
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +25,7 @@ class Trajectory:
     positions: np.ndarray
     quaternions: np.ndarray
     oriented: bool = True  # False: only positions are known, as of GPS, and quaternions say nothing
+    stamped: bool = True  # False: stamps_ns only count frames at 10 Hz, as of a KITTI file
 
     @classmethod
     def from_poses(cls, stamps_ns, poses, oriented: bool = True) -> "Trajectory":
@@ -89,14 +90,14 @@ def read(path: str | Path, stamps_ns: np.ndarray | None = None) -> Trajectory:
     Raises InputError for a file that is missing, of another shape, or holds no rigid finite poses.
     """
     path = Path(path)
-    words = _read_words(path)
+    lines, words = _read_words(path)
     columns = len(words[0])
-    values = _numbers(path, words)
+    values = _numbers(path, lines, words)
     if columns == 8:
-        norms = np.linalg.norm(values[:, 4:], axis=1)
-        if np.any(np.abs(norms - 1) > 0.01):
-            raise InputError(f"{path}: line {int(np.argmax(np.abs(norms - 1) > 0.01)) + 1} holds a "
-                             "quaternion that is not of unit length; write qx qy qz qw last.")
+        wrong = np.abs(np.linalg.norm(values[:, 4:], axis=1) - 1) > 0.01
+        if wrong.any():
+            raise InputError(f"{path}: line {lines[wrong][0]} holds a quaternion that is not of unit "
+                             "length; write qx qy qz qw last.")
         stamps = np.array([to_nanoseconds(row[0]) for row in words], np.int64)
         return Trajectory(stamps, values[:, 1:4], values[:, 4:])
     frames = values[:, 0].astype(np.int64) if columns == 13 else np.arange(len(values))
@@ -106,34 +107,38 @@ def read(path: str | Path, stamps_ns: np.ndarray | None = None) -> Trajectory:
     stamps = frames * KITTI_PERIOD_NS if stamps_ns is None else np.asarray(stamps_ns)[frames]
     poses = np.tile(np.eye(4), (len(values), 1, 1))
     poses[:, :3] = values[:, -12:].reshape(-1, 3, 4)
-    error = np.abs(poses[:, :3, :3] @ poses[:, :3, :3].swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
-    if np.any(error > 0.01) or np.any(np.linalg.det(poses[:, :3, :3]) < 0):
-        raise InputError(f"{path}: line {int(np.argmax(error)) + 1} is not a rigid transform; KITTI "
-                         "lines are the 3x4 matrix [R t], row by row.")
-    return Trajectory.from_poses(stamps, poses)
+    R = poses[:, :3, :3]
+    error = np.abs(R @ R.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
+    wrong = (error > 0.01) | (np.linalg.det(R) < 0)
+    if wrong.any():
+        raise InputError(f"{path}: line {lines[wrong][0]} is not a rigid transform; KITTI lines are the "
+                         "3x4 matrix [R t], row by row.")
+    return replace(Trajectory.from_poses(stamps, poses), stamped=stamps_ns is not None)
 
 
-def _read_words(path: Path) -> list[list[str]]:
+def _read_words(path: Path) -> tuple[np.ndarray, list[list[str]]]:
+    """Line numbers (N,) from 1, and the words, of the lines that are neither blank nor comments."""
     try:
-        lines = path.read_text().splitlines()
+        text = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a trajectory ({error}); give a TUM or KITTI "
                          "text file.") from error
-    words = [w for line in lines if (w := line.split("#")[0].replace(",", " ").split())]
-    widths = {len(w) for w in words}
+    rows = {i: w for i, line in enumerate(text, 1) if (w := line.split("#")[0].replace(",", " ").split())}
+    widths = {len(w) for w in rows.values()}
     if widths not in ({8}, {12}, {13}):
         found = ", ".join(map(str, sorted(widths)[:5])) or "no"
         raise InputError(f"{path}: has lines of {found} columns; a trajectory has 8 (TUM), 12 (KITTI) "
                          "or 13 (KITTI after a frame index) in every line.")
-    return words
+    return np.array(list(rows)), list(rows.values())
 
 
-def _numbers(path: Path, words: list[list[str]]) -> np.ndarray:
+def _numbers(path: Path, lines: np.ndarray, words: list[list[str]]) -> np.ndarray:
     try:
         values = np.array(words, dtype=np.float64)
     except ValueError as error:
         raise InputError(f"{path}: holds something that is not a number ({error}).") from error
-    if not np.isfinite(values).all():
-        line = int(np.argmax(~np.isfinite(values).all(axis=1))) + 1
-        raise InputError(f"{path}: line {line} holds a value that is not finite; remove that pose.")
+    wrong = ~np.isfinite(values).all(axis=1)
+    if wrong.any():
+        raise InputError(f"{path}: line {lines[wrong][0]} holds a value that is not finite; remove "
+                         "that pose.")
     return values

@@ -43,6 +43,27 @@ def test_path_length_of_a_square_is_four_sides():
     assert square.path_length_m == 20
 
 
+def test_only_a_tum_file_brings_stamps_of_its_own(drive, tmp_path):
+    trajectory.write_tum(tmp_path / "a.tum", drive)
+    trajectory.write_kitti(tmp_path / "a.txt", drive)
+    for name, stamped in (("a.tum", True), ("a.txt", False)):
+        (tmp_path / name).write_text((tmp_path / name).read_text() + "# the end\n")
+        assert trajectory.read(tmp_path / name).stamped == stamped
+    assert trajectory.read(tmp_path / "a.txt", drive.stamps_ns).stamped
+
+
+@pytest.mark.parametrize("good, bad", [
+    ("0 0 0 0 0 0 0 1", "1 0 0 0 0 0 0 nan"),
+    ("0 0 0 0 0 0 0 1", "1 0 0 0 0 0 0 9"),
+    ("1 0 0 0 0 1 0 0 0 0 1 0", "1 0 0 0 0 2 0 0 0 0 1 0"),
+    ("1 0 0 0 0 1 0 0 0 0 1 0", "1 0 0 0 0 1 0 0 0 0 -1 0"),  # a mirror
+])
+def test_the_wrong_line_is_named_as_an_editor_counts_it(tmp_path, good, bad):
+    (tmp_path / "bad.txt").write_text(f"# a comment\n\n{good}\n{bad}\n{good}\n")
+    with pytest.raises(InputError, match="line 4 "):
+        trajectory.read(tmp_path / "bad.txt")
+
+
 @pytest.mark.parametrize("text, says", [
     ("", "no columns"),
     ("1 2 3\n", "3 columns"),

@@ -59,7 +59,7 @@ def read_truth(file: Path, base_T_camera: np.ndarray, stamps_ns: np.ndarray | No
     Frames beyond stamps_ns are left out. Raises InputError.
     """
     truth = trajectory.read(file)
-    if not is_kitti_file(file):
+    if truth.stamped:
         return truth
     if stamps_ns is None:
         raise InputError(f"{file}: is a KITTI file, without time stamps, but these frames are not "
@@ -68,12 +68,6 @@ def read_truth(file: Path, base_T_camera: np.ndarray, stamps_ns: np.ndarray | No
     there = frames < len(stamps_ns)
     poses = base_T_camera @ truth.poses[there] @ geometry.inverse(base_T_camera)
     return Trajectory.from_poses(stamps_ns[frames[there]], poses)
-
-
-def is_kitti_file(file: Path) -> bool:
-    """Whether a trajectory file holds KITTI's matrices rather than TUM's stamps and quaternions."""
-    last_line = file.read_text().rstrip().rsplit("\n", 1)[-1]
-    return len(last_line.split("#")[0].replace(",", " ").split()) != 8
 
 
 def read_frames(files: Iterable[Path], stamps_ns: Iterable[int], camera: Camera) -> Iterator[Frame]:
