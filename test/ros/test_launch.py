@@ -60,8 +60,23 @@ def test_replay_launch_writes_figures_and_ends_with_the_bag(domain, model, bag, 
     assert "12 images sent, 0 without odometry" in launched.said
 
 
+def test_replay_launch_asks_for_the_camera_that_was_chosen(domain, model, bag, tmp_path):
+    launched = Launched("replay.launch.py", bag=bag, out=tmp_path / "out", model=model,
+                        image_topic="/rear/image_raw", image_transport="compressed")
+    assert launched.codes["replay"] == 2, launched.said
+    assert "has no image topic /rear/image_raw/compressed" in launched.said
+
+
 def test_vo_launch_starts_the_node_with_what_was_given(domain, model):
-    launched = Launched("vo.launch.py", until="student tiny", model=model, camera_height=2,
+    launched = Launched("vo.launch.py", until="student tiny", model=model, camera_height=2, device="cpu",
+                        publish_tf="false", base_frame="car", odom_frame="start", camera_frame="lens",
                         namespace="front", image_topic="/front/image_raw")
     assert launched.code == 0 and launched.codes == {"vo_node": 0}, launched.said
     assert "[front.vo_node]" in launched.said
+
+
+@pytest.mark.parametrize("argument", [{"camera_height": "abc"}, {"publish_tf": "perhaps"}])
+def test_a_value_of_the_wrong_type_is_refused_before_anything_starts(domain, argument, caplog):
+    launched = Launched("vo.launch.py", **argument)
+    assert launched.code != 0 and not launched.codes
+    assert next(iter(argument.values())) in caplog.text and "Traceback" not in caplog.text
