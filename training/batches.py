@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from training.data.cache import PairCache
 
@@ -35,6 +36,9 @@ class Batches:
         self.noise_px, self.rank, self.world = noise_px, rank, world
         self._mirrored = FRONT_ENDS[cache.front_end].mirrored
         self._starts = cache.windows(window, max(1, window // 2))
+        if len(self) == 0:
+            raise InputError(f"{cache.path}: holds {len(self._starts)} windows of {window} pairs, less than a "
+                             f"batch of {batch}; prepare more data or set a smaller batch.")
 
     def __len__(self) -> int:
         return len(self._starts) // self.size

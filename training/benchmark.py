@@ -9,9 +9,7 @@ alignment of the whole path. Writes benchmark.json and benchmark.md.
 
 import argparse
 import json
-import platform
 import time
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,7 @@ from distill_vo.odometry import VisualOdometry
 from distill_vo.sources import Source, open_source
 from distill_vo.student import Student, student_names
 from distill_vo.trajectory import Trajectory, write_whole
-from training.results import commit
+from training.results import provenance
 
 ALIGNMENTS = ("none", "scale", "sim3")
 FIGURES = (("t_err_percent", 2), ("r_err_deg_per_100m", 2), ("ate_m", 2))
@@ -48,8 +46,7 @@ def run(args: argparse.Namespace) -> None:
         truth = args.root / "poses" / file.name
         if truth.exists():
             lines.append(line(file.parent.name, file.stem, trajectory.read(file), trajectory.read(truth)))
-    content = {"command": f"python -m training benchmark KITTI_ROOT --out {args.out}", "commit": commit(),
-               "date": str(date.today()), "machine": f"{platform.machine()}, one core, CPU", "lines": lines}
+    content = provenance() | {"lines": lines}
     write_whole(args.out / "benchmark.json", json.dumps(content, indent=1) + "\n")
     write_whole(args.out / "benchmark.md", markdown(content))
     print(markdown(content))
@@ -76,10 +73,11 @@ def drive(student: Student, source: Source, out: Path) -> dict:
         start = time.perf_counter()
         estimates.append(odometry.track(frame.stamp_ns, frame.image))
         milliseconds.append(1e3 * (time.perf_counter() - start))
+    estimates = [e for e in estimates if e is not None]
     driven = Trajectory.from_poses([e.stamp_ns for e in estimates], [e.pose for e in estimates])
-    about = {"source": source.name, "student": student.name, "student_digest": student.digest,
-             "ms_median": float(np.median(milliseconds)), "measured_at_commit": commit()}
-    return write_results(out, driven, source.truth, source.base_T_camera, about)
+    return write_results(out, driven, source.truth, source.base_T_camera, {
+        "source": source.name, "student": student.name, "student_digest": student.digest,
+        "seconds": sum(milliseconds) / 1e3, "ms_median": float(np.median(milliseconds)), **provenance()})
 
 
 def line(who: str, sequence: str, estimate: Trajectory, truth: Trajectory) -> dict:

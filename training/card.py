@@ -10,9 +10,7 @@ real roads that were never trained on, metric scale, no alignment.
 import argparse
 import json
 import os
-import platform
 import shutil
-from datetime import date
 from pathlib import Path
 
 from distill_vo.sources import Source
@@ -20,7 +18,7 @@ from distill_vo.student import Student
 from distill_vo.trajectory import write_whole
 from training.benchmark import cell, drive, sequences
 from training.data.cache import PairCache
-from training.results import commit
+from training.results import provenance
 from training.validate import validate
 
 
@@ -41,8 +39,7 @@ def run(args: argparse.Namespace) -> None:
         "rehearsal": validate(student.network, validation, "cpu"),
         "real": {source.name: drive(student, source, args.results / story["name"] / source.name)
                  for source in real_sequences()},
-        "machine": f"{platform.machine()}, one core, CPU", "measured": str(date.today()),
-        "measured_at_commit": commit(),
+        "measured": provenance(),
     }
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(weights, args.out / f".{weights.name}")
@@ -74,7 +71,8 @@ def card(content: dict) -> str:
         "road; its true height gives the scale.",
         "- **Known to fail**: darkness, a view filled by another moving vehicle, cameras that do not see the "
         "road.", "",
-        f"Measured on {content['measured']} ({content['machine']}; commit {content['measured_at_commit']}), "
+        f"Measured on {content['measured']['date']} ({content['measured']['machine']}, one core; commit "
+        f"{content['measured']['commit']}), "
         "metric scale, no alignment. Real sequences were never trained on; those here are excerpts, not the "
         "benchmark's whole sequences.", "",
         "| drive | frames | length m | t_err % | r_err deg/100 m | ATE m | RPE m | RPE deg | ms a frame |",

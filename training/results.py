@@ -1,10 +1,12 @@
 """What a finished training leaves behind: the network's file, and run.json that tells its story."""
 
 import json
+import platform
 import shlex
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +35,7 @@ def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: Pair
         "name": name, "digest": digest, "parameters": count_parameters(network),
         "data": f"{len(cache)} frame pairs of {len(cache.about['drives'])} drives "
                 f"({cache.about['said']}), strides {cache.about['strides']}",
-        "command": "python -m training " + shlex.join(sys.argv[1:]),
-        "commit": commit(), "seed": settings.training.seed,
+        **provenance(), "seed": settings.training.seed,
         "validation": {k: v if np.isfinite(v) else None for k, v in figures.items()},
         "settings": asdict(settings),
     }
@@ -52,6 +53,13 @@ def calibrate(network: PoseRegressor, cache: PairCache, device) -> tuple[float, 
         found = predict(network, cache.inputs[rows], device)
         ratios.append(np.abs(found.motions - cache.motions[rows]) / found.sigmas)
     return tuple(float(v) for v in np.quantile(np.concatenate(ratios), 0.6827, axis=0))
+
+
+def provenance() -> dict[str, str]:
+    """What every measured file says of where it comes from. Of places outside the checkout the name alone."""
+    words = [Path(word).name if word.startswith(("/", "..")) else word for word in sys.argv[1:]]
+    return {"command": "python -m training " + shlex.join(words), "commit": commit(),
+            "date": str(date.today()), "machine": f"{platform.machine()}, CPU"}
 
 
 def commit() -> str:
