@@ -37,8 +37,8 @@ class Batches:
         self._mirrored = FRONT_ENDS[cache.front_end].mirrored
         self._starts = cache.windows(window, max(1, window // 2))
         if len(self) == 0:
-            raise InputError(f"{cache.path}: holds {len(self._starts)} windows of {window} pairs, less than a "
-                             f"batch of {batch}; prepare more data or set a smaller batch.")
+            raise InputError(f"{cache.path}: holds {len(self._starts)} windows of {window} pairs, less than "
+                             f"a batch of {batch}; prepare more data or set a smaller batch.")
 
     def __len__(self) -> int:
         return len(self._starts) // self.size

@@ -63,7 +63,9 @@ def provenance() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The checkout's commit, marked where files have changed since."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """The checkout's commit, marked where code or settings have changed since."""
+    def git(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+
+    changed = git("diff", "--quiet", "HEAD", "--", "*.py", "*.yaml").returncode
+    return (git("rev-parse", "--short=12", "HEAD").stdout.strip() or "unknown") + "-dirty" * bool(changed)
