@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from distill_vo.bags import kitti_to_bag
 from distill_vo.errors import InputError
+from distill_vo.sources import open_source
 from distill_vo.trajectory import read
 from training.data.rehearsal import RehearsalSettings, rehearse
 
@@ -37,6 +38,8 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
     """Exit code 0, or 1 where a frame did not come back. Raises InputError."""
+    if args.sequence:
+        open_source(args.sequence)  # what is none is refused before earlier results go
     for remains in (BAG, RESULTS):
         shutil.rmtree(remains, ignore_errors=True)
     sequence = args.sequence or _render_street()
