@@ -177,3 +177,14 @@ def test_a_folder_without_trajectories_is_refused(tmp_path):
     with pytest.raises(InputError, match="no KITTI pose files"):
         rehearse(tmp_path / "out", replace(SHORT, along=str(tmp_path)), 1, jobs=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_near_hides_the_backdrop(renderer):
+    scene = Scene(np.array([0, 0, 1.0]), 0.0)
+    scene.add_backdrop("white", quad([-900, 900, -900], [900, 900, -900], [900, 900, 900], [-900, 900, 900]))
+    scene.add("black", quad([-9, 60, -9], [0, 60, -9], [0, 60, 9], [-9, 60, 9]))
+    plain = {name: Texture(np.full((8, 8, 3), level, np.uint8)) for name, level in (("white", 255), ("black", 0))}
+    renderer.load(scene, plain, K)
+    image = grey(renderer.draw(LEVEL, *NOBODY))
+    assert image[91, 300] == 0  # the wall spans columns 262 to 319
+    assert image[91, 250] == image[91, 330] == 255

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distill_vo import geometry
-from training.data.road import Road, smooth
+from training.data.road import Road, between, smooth
 
 DT = 0.1  # s between frames
 PITCH_CENTRE_M = 1.4  # the body pitches about a point this far ahead of the rear axle
@@ -114,7 +114,7 @@ def springs(speed: np.ndarray, lateral: np.ndarray, roughness: float, rng) -> np
 def drive(road: Road, stations: np.ndarray, mount: Mount, roughness: float, rng) -> Drive:
     """Camera poses at 10 Hz of a car whose rear axle is at `stations` (50 Hz)."""
     speed = np.gradient(stations, 0.02)
-    bend = road._mix(smooth(road.curvature, 3)[:, None], stations)[:, 0]
+    bend = between(smooth(road.curvature, 3)[:, None], stations)[:, 0]
     body = springs(speed, speed**2 * bend, roughness, rng)[::5]
     s = stations[::5]
     rear = road.frame(s)

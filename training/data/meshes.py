@@ -19,37 +19,39 @@ class Batch(NamedTuple):
 
 
 class Scene:
-    """Collects quads by texture; light falls on them as they come in."""
+    """Collects quads by texture; light falls on all of them at once when they are asked for."""
 
     def __init__(self, sun: np.ndarray, contrast: float):
         """sun (3,) unit vector towards it; contrast 0 (overcast) to 1 (only lit faces are bright)."""
         self._sun, self._contrast = sun, contrast
-        self._static: dict[str, list[Batch]] = defaultdict(list)
+        self._static: dict[str, list[tuple]] = defaultdict(list)
         self._backdrop: list[tuple[str, Batch]] = []
         self._movers: list[list[tuple[str, Batch]]] = []
 
-    def _lit(self, quads, tint, shade: bool) -> Batch:
-        corners, uv = quads
-        colour = np.broadcast_to(np.asarray(tint, float), (len(corners), 3))
-        if shade:
-            normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-            normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
-            light = np.clip(normal @ self._sun, 0, 1)
-            colour = colour * (1 - self._contrast + self._contrast * light)[:, None]
+    def _lit(self, added: list[tuple]) -> Batch:
+        """What was added as (quads, tint, shade) as one batch."""
+        corners, uv = join(*(quads for quads, _, _ in added))
+        colour = np.concatenate([np.broadcast_to(np.asarray(tint, float), (len(quads[0]), 3))
+                                 for quads, tint, _ in added])  # fmt: skip
+        shaded = np.repeat([shade for _, _, shade in added], [len(quads[0]) for quads, _, _ in added])
+        normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+        normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
+        light = 1 - self._contrast + self._contrast * np.clip(normal @ self._sun, 0, 1)
+        colour = np.where(shaded[:, None], colour * light[:, None], colour)
         return Batch(corners, uv, np.repeat(colour[:, None], 4, axis=1))
 
     def add(self, texture: str, quads, tint=(1, 1, 1), shade: bool = True) -> None:
         """Static quads: (corners (M, 4, 3), uv (M, 4, 2)); tint (3,) or (M, 3)."""
         if len(quads[0]):
-            self._static[texture].append(self._lit(quads, tint, shade))
+            self._static[texture].append((quads, tint, shade))
 
     def add_backdrop(self, texture: str, quads, tint=(1, 1, 1)) -> None:
         """What is infinitely far: it moves along with the camera."""
-        self._backdrop.append((texture, self._lit(quads, tint, False)))
+        self._backdrop.append((texture, self._lit([(quads, tint, False)])))
 
     def add_mover(self, parts) -> None:
         """A thing that is placed anew in each frame: [(texture, quads, tint)]."""
-        self._movers.append([(name, self._lit(quads, tint, True)) for name, quads, tint in parts])
+        self._movers.append([(name, self._lit([(quads, tint, True)])) for name, quads, tint in parts])
 
     def add_placed(self, parts, world_T_thing: np.ndarray) -> None:
         """The same parts, standing still at world_T_thing (4, 4)."""
@@ -59,13 +61,13 @@ class Scene:
     def cells(self) -> dict[tuple[str, tuple[float, float]], Batch]:
         """Batches by (texture, centre of a square cell of the world)."""
         result = {}
-        for texture, batches in self._static.items():
-            whole = Batch(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
-            cell = np.floor(whole.corners[..., :2].mean(1) / CELL_M).astype(int)
-            for index in np.unique(cell, axis=0):
-                inside = (cell == index).all(1)
+        for texture, added in self._static.items():
+            whole = self._lit(added)
+            cells, cell = np.unique(np.floor(whole.corners[..., :2].mean(1) / CELL_M).astype(int), axis=0,
+                                    return_inverse=True)  # fmt: skip
+            for k, index in enumerate(cells):
                 centre = tuple(((index + 0.5) * CELL_M).tolist())
-                result[texture, centre] = Batch(*(part[inside] for part in whole))
+                result[texture, centre] = Batch(*(part[cell == k] for part in whole))
         return result
 
     def backdrop(self):

@@ -17,18 +17,22 @@ class Texture(NamedTuple):
 
 def fractal(rng, size: int = SIZE, roughness: float = 0.6, coarsest: int = 4, stretch=(1, 1)) -> np.ndarray:
     """(size, size) float32 noise of unit deviation that tiles; each octave `roughness` times the last."""
-    total, weight, cells = np.zeros((size, size), np.float32), 1.0, coarsest
+    total, weight, cells = None, 1.0, coarsest
     while cells <= size:
         shape = max(cells // stretch[1], 1), max(cells // stretch[0], 1)
-        octave = rng.standard_normal(shape).astype(np.float32)
-        octave = np.pad(octave, 2, mode="wrap")
-        large = cv2.resize(
-            octave, None, fx=size / shape[1], fy=size / shape[0], interpolation=cv2.INTER_CUBIC
-        )
-        margin = 2 * size // shape[0], 2 * size // shape[1]
-        total += weight * large[margin[0] : margin[0] + size, margin[1] : margin[1] + size]
+        octave = weight * rng.standard_normal(shape, np.float32)
+        total = octave if total is None else _twice(total, shape) + octave
         weight, cells = weight * roughness, cells * 2
+    total = _twice(total, (size, size))
     return (total - total.mean()) / (total.std() + 1e-6)
+
+
+def _twice(tile: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A tile that repeats, smoothly enlarged to `shape` by a whole factor (1 or 2, as a rule)."""
+    rows, columns = shape[0] // tile.shape[0], shape[1] // tile.shape[1]
+    padded = np.pad(tile, 2, mode="wrap")
+    large = cv2.resize(padded, None, fx=columns, fy=rows, interpolation=cv2.INTER_CUBIC)
+    return large[2 * rows : 2 * rows + shape[0], 2 * columns : 2 * columns + shape[1]]
 
 
 def picture_of(grey: np.ndarray, tint=(1, 1, 1), colour_noise=None) -> np.ndarray:

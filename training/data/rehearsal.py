@@ -29,6 +29,10 @@ from training.data.along import load_trajectories
 from training.data.drive import DT
 from training.data.world import World
 
+# Half the time of OpenCV's own choice, and no larger: what is noisy has little to be predicted from.
+PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+       cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class RehearsalSettings:
@@ -139,7 +143,7 @@ def write_sequence(out: Path, settings: RehearsalSettings, index: int) -> None:
         stamps = []
         for k, frame in enumerate(sequence):
             path = str(work / "image_2" / f"{k:06d}.png")
-            if not cv2.imwrite(path, frame.image, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
+            if not cv2.imwrite(path, frame.image, PNG):
                 raise InputError(f"cannot write {path}; is the disk full?")
             stamps.append(frame.stamp_ns)
         projection = " ".join(

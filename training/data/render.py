@@ -29,9 +29,10 @@ core.load_prc_file_data(
 
 
 _bins = core.CullBinManager.get_global_ptr()
-_bins.add_bin("backdrop", core.CullBinManager.BT_unsorted, 5)
+# What hides much comes first: what is hidden costs less than what is painted over.
 _bins.add_bin("nearest first", core.CullBinManager.BT_front_to_back, 15)
-_bins.add_bin("farthest first", core.CullBinManager.BT_back_to_front, 16)
+_bins.add_bin("backdrop", core.CullBinManager.BT_unsorted, 16)
+_bins.add_bin("farthest first", core.CullBinManager.BT_back_to_front, 17)
 
 
 class Renderer:
@@ -61,6 +62,8 @@ class Renderer:
         w, h = self._size
         self._root = core.NodePath("world")
         self._root.set_two_sided(True)
+        # A quad has one colour, and the renderer fills faster where it need not blend between corners.
+        self._root.set_attrib(core.ShadeModelAttrib.make(core.ShadeModelAttrib.M_flat))
         self._textures.clear()
         self._cells, centres = [], []
         for (texture, cell), batch in sorted(scene.cells().items()):
@@ -75,7 +78,6 @@ class Renderer:
             node.reparent_to(self._backdrop)
             node.set_bin("backdrop", 0)
             node.set_depth_write(False)
-            node.set_depth_test(False)
         self._movers = []
         for parts in scene.movers():
             mover = self._root.attach_new_node("mover")
@@ -117,7 +119,8 @@ class Renderer:
         w, h = self._size
         data = np.frombuffer(self._target.get_ram_image(), np.uint8)
         frame = data.reshape(int(h * SUPERSAMPLE), int(w * SUPERSAMPLE), 4)[::-1]
-        frame = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA)
+        # Down by 1.5, two neighbours with weights of 3/4 and 1/4 are all but the mean over the area.
+        frame = cv2.resize(frame, (w, h), interpolation=cv2.INTER_LINEAR)
         return cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)
 
     def _cull(self, position: np.ndarray, forward: np.ndarray) -> None:

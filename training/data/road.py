@@ -39,28 +39,29 @@ class Road:
     def length(self) -> float:
         return (len(self.position) - 1) * STEP_M
 
-    def _mix(self, values: np.ndarray, s) -> np.ndarray:
-        x = np.clip(np.asarray(s, float) / STEP_M, 0, len(values) - 1.001)
-        i = x.astype(int)
-        w = (x - i)[..., None]
-        return (1 - w) * values[i] + w * values[i + 1]
+    @cached_property
+    def _frames(self) -> np.ndarray:
+        """(N, 13) position, forward, left, up, curvature."""
+        return np.hstack([self.position, self.forward, self.left, self.up, self.curvature[:, None]])
+
+    def _at(self, s) -> tuple[np.ndarray, ...]:
+        """Position, forward, left, up (..., 3) and curvature (...) at stations s."""
+        frame = between(self._frames, s)
+        return frame[..., :3], frame[..., 3:6], frame[..., 6:9], frame[..., 9:12], frame[..., 12]
 
     def at(self, s, lateral=0.0, height=0.0) -> np.ndarray:
         """Points (..., 3) at stations s, lateral offsets and heights above the surface.
 
         An offset never reaches beyond the centre of a bend, where it would fold over.
         """
-        bend = self._mix(self.curvature[:, None], s)[..., 0]
+        position, _, left, up, bend = self._at(s)
         limit = 0.85 / np.maximum(np.abs(bend), 1e-6)
         lateral = np.where(bend > 0, np.minimum(lateral, limit), np.maximum(lateral, -limit))
-        lateral, height = np.broadcast_arrays(lateral, height)
-        point = self._mix(self.position, s)
-        point = point + self._mix(self.left, s) * lateral[..., None]
-        return point + self._mix(self.up, s) * height[..., None]
+        return position + left * lateral[..., None] + up * np.asarray(height)[..., None]
 
     def frame(self, s, lateral=0.0) -> np.ndarray:
         """world_T_road (..., 4, 4) at stations s: x forward, y left, z up."""
-        forward, left = self._mix(self.forward, s), self._mix(self.left, s)
+        _, forward, left, _, _ = self._at(s)
         forward = forward / np.linalg.norm(forward, axis=-1, keepdims=True)
         up = np.cross(forward, left)
         up /= np.linalg.norm(up, axis=-1, keepdims=True)
@@ -68,6 +69,14 @@ class Road:
         pose[..., :3, :3] = np.stack([forward, np.cross(up, forward), up], axis=-1)
         pose[..., :3, 3], pose[..., 3, 3] = self.at(s, lateral), 1.0
         return pose
+
+
+def between(values: np.ndarray, s) -> np.ndarray:
+    """Linear interpolation of values (N, C), one every STEP_M, at stations s (...): (..., C)."""
+    x = np.minimum(np.maximum(np.asarray(s, float) / STEP_M, 0), len(values) - 1.001)
+    i = x.astype(int)
+    w = (x - i)[..., None]
+    return (1 - w) * values[i] + w * values[i + 1]
 
 
 def smooth(values: np.ndarray, width: float) -> np.ndarray:

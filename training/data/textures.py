@@ -1,10 +1,10 @@
 """The stock of procedural textures.
 
-`pool(k)` gives a dictionary name -> Texture. Names are a kind and a number, such as "asphalt0"; every pool
+`pool(k)` is a dictionary name -> Texture. Names are a kind and a number, such as "asphalt0"; every pool
 has the same names and different pictures.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -25,9 +25,23 @@ KINDS = {
 }  # fmt: skip
 
 
+DRAWS = {f"{kind}{i}": draw for kind, (n, draw) in KINDS.items() for i in range(n)}
+DRAWS |= {f"shadow{i}": partial(surfaces.shadow, kind=i) for i in range(3)}
+
+
+class Pool(dict):
+    """Name -> Texture, each drawn when it is first asked for."""
+
+    def __init__(self, k: int):
+        self._k = k
+
+    def __missing__(self, name: str) -> Texture:
+        rng = np.random.default_rng([7, self._k, list(DRAWS).index(name)])
+        self[name] = DRAWS[name](rng)
+        return self[name]
+
+
 @lru_cache(maxsize=POOLS)
-def pool(k: int) -> dict[str, Texture]:
+def pool(k: int) -> Pool:
     """Pool k (0 .. POOLS - 1), the same on every machine."""
-    rng = np.random.default_rng([7, k])
-    textures = {f"{kind}{i}": draw(rng) for kind, (n, draw) in KINDS.items() for i in range(n)}
-    return textures | {f"shadow{i}": surfaces.shadow(rng, i) for i in range(3)}
+    return Pool(k)
