@@ -16,6 +16,7 @@ VERBS = {
     "trust": ("training.trust", "show how far a teacher can be trusted"),
     "distil": ("training.distil", "distil a student from a teacher"),
     "ablate": ("training.ablate", "compare all objectives over seeds and rates"),
+    "scaling": ("training.scaling", "measure what an epoch costs, by the number of pairs"),
     "compare": ("training.compare", "draw networks side by side"),
     "card": ("training.card", "measure a student and write its model card"),
     "benchmark": ("training.benchmark", "measure shipped students and published trajectories"),

@@ -4,8 +4,9 @@
       --validation cache/validation --out runs/ablation --seeds 5
 
 Each row is a run of `python -m training distil` in a folder of its own; rows that are finished are kept, so
-the same command goes on where it was stopped. Writes ablation.csv (one line a run), ablation.md (mean and
-95 % interval over the seeds) and ablation.png.
+the same command goes on where it was stopped, and one with other --rows, --seeds or --rates adds to it.
+Writes ablation.csv (one line for each finished run), ablation.md (mean and 95 % interval over the seeds) and
+ablation.png.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -61,8 +62,18 @@ class Row:
     seed: int
 
     @property
-    def name(self) -> str:
-        return f"{self.objective}-{self.hint}-{self.stages}-{self.rate}-{self.seed}"
+    def folder(self) -> str:
+        return "-".join(map(str, astuple(self)))
+
+    @classmethod
+    def of_folder(cls, name: str) -> "Row":
+        objective, hint, stages, rate, seed = name.split("-")
+        return cls(objective, hint, stages, float(rate), int(seed))
+
+
+def label(objective: str, hint: str, stages: str) -> str:
+    """A way of learning in one word: attentive, aht+attentive, aht+attentive:joint."""
+    return (objective if hint in ("", "none") else f"{hint}+{objective}") + ":joint" * (stages == "joint")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, required=True, help="pairs to train on")
     parser.add_argument("--validation", type=Path, required=True, help="pairs of other drives")
     parser.add_argument("--out", type=Path, required=True, help="folder for rows and tables")
+    parser.add_argument("--rows", nargs="+", choices=[label(*how) for how in ROWS], metavar="ROW",
+                        help=f"{', '.join(label(*how) for how in ROWS)} (default: all)")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each row (default: %(default)s)")
     parser.add_argument("--rates", type=float, nargs="+", default=[0.9295], metavar="D",
                         help="shares of the teacher's parameters to do without (default: 0.9295)")
@@ -83,18 +96,25 @@ def run(args: argparse.Namespace) -> None:
     teacher, _, _ = load_network(args.teacher)
     cache = PairCache.open(args.cache, teacher.settings.front_end)
     validation = PairCache.open(args.validation, teacher.settings.front_end)
-    rows = [Row(*how, rate, seed) for how in ROWS for rate in args.rates for seed in range(args.seeds)]
+    rows = [Row(*how, rate, seed) for seed in range(args.seeds) for rate in args.rates for how in ROWS
+            if args.rows is None or label(*how) in args.rows]
     with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(rows), unit="run", disable=None) as bar:
         for _ in pool.map(lambda row: _train(row, base, args), rows):
             bar.update()
     table = [_teacher_line(args.teacher, teacher, validation)]
-    table += [_line(row, args.out, teacher.settings.front_end) for row in rows]
+    table += [_line(row, args.out, teacher.settings.front_end) for row in finished(args.out)]
     _time(table, args)
     write_tables(args.out, table, header(cache, validation, base))
 
 
+def finished(out: Path) -> list[Row]:
+    """All runs in this folder that came to their end, in the order of ROWS, then rates and seeds."""
+    rows = [Row.of_folder(file.parent.name) for file in (out / "rows").glob("*/run.json")]
+    return sorted(rows, key=lambda row: (ROWS.index(astuple(row)[:3]), row.rate, row.seed))
+
+
 def _folder(row: Row, out: Path) -> Path:
-    return out / "rows" / row.name
+    return out / "rows" / row.folder
 
 
 def _train(row: Row, base: DistilSettings, args: argparse.Namespace) -> None:
@@ -212,17 +232,15 @@ def draw(path: Path, table: list[dict]) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
     ways: dict[str, list[tuple[float, list[dict]]]] = {}
     for (objective, hint, stages, rate), members in groups(table).items():
-        label = objective if hint in ("", "none") else f"{hint} + {objective}"
-        label += " joint" * (stages == "joint")
-        ways.setdefault(label, []).append((rate, members))
+        ways.setdefault(label(objective, hint, stages), []).append((rate, members))
     for axis, key, unit in zip(axes, ("rpe_t_m", "rpe_r_deg"), ("m", "deg"), strict=True):
-        for k, (label, points) in enumerate(ways.items()):
-            if label == "teacher":
-                axis.axhline(points[0][1][0][key], color="k", linestyle="--", label=label)
+        for k, (name, points) in enumerate(ways.items()):
+            if name == "teacher":
+                axis.axhline(points[0][1][0][key], color="k", linestyle="--", label=name)
                 continue
             rates = [rate + 0.001 * k for rate, _ in points]  # side by side, not on each other
             means, halves = zip(*(interval([m[key] for m in members]) for _, members in points), strict=True)
-            axis.errorbar(rates, means, np.nan_to_num(halves), marker="o", capsize=3, label=label)
+            axis.errorbar(rates, means, np.nan_to_num(halves), marker="o", capsize=3, label=name)
         axis.set(xlabel="rate of distillation d", ylabel=f"RMS RPE ({unit})")
     axes[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=110)

@@ -19,8 +19,8 @@ BINS = 61  # of each axis, where motions are classified
 
 TEACHERS = {
     "dense_flow": NetworkSettings(
-        "dense_flow", ((3, 1, 32), (3, 2, 64), (3, 1, 96), (3, 2, 160)), (256, 128), hint_layer=1,
-        lstm_layers=2, lstm_width=320, dropout=0.25, input_scale=8.0),
+        "dense_flow", ((3, 1, 32), (3, 2, 64), (3, 2, 96), (3, 1, 128)), (256, 128), hint_layer=1,
+        lstm_layers=2, lstm_width=352, dropout=0.25, input_scale=8.0),
     # The encoder is FlowNet-S's, as in DeepVO and ESP-VO; the LSTM's width makes 33 M of the whole.
     "stacked_frames": NetworkSettings(
         "stacked_frames", ((7, 2, 64), (5, 2, 128), (5, 2, 256), (3, 1, 256), (3, 2, 512), (3, 1, 512),
@@ -30,7 +30,7 @@ TEACHERS = {
 
 # Students before their widths are fitted: no LSTM, the last convolutions gone, more fully connected layers.
 STUDENT_CONVOLUTIONS = {
-    "dense_flow": ((3, 1, 32), (3, 2, 64), (3, 2, 96)),
+    "dense_flow": ((3, 1, 16), (3, 2, 32), (3, 2, 96)),
     "stacked_frames": ((7, 2, 32), (5, 2, 64), (5, 2, 128), (3, 2, 128), (3, 2, 256), (3, 2, 256)),
 }
 

@@ -183,8 +183,8 @@ def test_what_is_near_hides_the_backdrop(renderer):
     scene = Scene(np.array([0, 0, 1.0]), 0.0)
     scene.add_backdrop("white", quad([-900, 900, -900], [900, 900, -900], [900, 900, 900], [-900, 900, 900]))
     scene.add("black", quad([-9, 60, -9], [0, 60, -9], [0, 60, 9], [-9, 60, 9]))
-    plain = {name: Texture(np.full((8, 8, 3), level, np.uint8)) for name, level in (("white", 255), ("black", 0))}
-    renderer.load(scene, plain, K)
+    white, black = Texture(np.full((8, 8, 3), 255, np.uint8)), Texture(np.zeros((8, 8, 3), np.uint8))
+    renderer.load(scene, {"white": white, "black": black}, K)
     image = grey(renderer.draw(LEVEL, *NOBODY))
     assert image[91, 300] == 0  # the wall spans columns 262 to 319
     assert image[91, 250] == image[91, 330] == 255
