@@ -26,7 +26,7 @@ class DenseFlow:
     shape = (2, CANONICAL.height // CELL, CANONICAL.width // CELL)
 
     def __init__(self):
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         # DIS cuts the image into one stripe a thread and its result depends on the cuts.
         cv2.setNumThreads(1)
 
