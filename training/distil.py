@@ -23,7 +23,7 @@ from training.data.cache import PairCache
 from training.hints import TeacherOutputs, teacher_outputs
 from training.objectives import ObjectiveSettings
 from training.results import fit_to, save_run
-from training.train import TrainingSettings, train
+from training.train import TrainingSettings, fabric_for, train
 from training.validate import forward_tracks, predict
 
 
@@ -51,9 +51,7 @@ def run(args: argparse.Namespace) -> None:
     if settings.objective.needs_teacher and args.teacher is None:
         raise InputError(f"{args.settings}: objective {settings.objective.objective} with hint "
                          f"{settings.objective.hint} needs a teacher; give one with --teacher.")
-    fabric = Fabric()
-    fabric.launch()
-    fabric.seed_everything(settings.training.seed, verbose=False)
+    fabric = fabric_for(settings.training)
     shape = _shape(settings, args.teacher)
     cache = PairCache.open(args.cache, shape.front_end)
     validation = PairCache.open(args.validation, shape.front_end)

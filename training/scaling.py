@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import load_network
@@ -26,7 +25,7 @@ from training.data.cache import PairCache, Track, write_index
 from training.hints import teacher_outputs
 from training.objectives import ObjectiveSettings
 from training.results import fit_to, provenance
-from training.train import TrainingSettings, train
+from training.train import TrainingSettings, fabric_for, train
 
 SIZES = (5_000, 20_000, 80_000)
 
@@ -74,8 +73,9 @@ def _measure(teacher: Path, folder: Path) -> dict:
     outputs = teacher_outputs(teacher, cache, settings.rotation_weight, "cpu")
     objectives.set_trust(outputs, settings)
     network = PoseRegressor(fit_to(shapes.student(load_network(teacher)[1].network, shapes.RATES[-1]), cache))
-    train(network, objectives.regression(settings, outputs, network), TrainingSettings(epochs=2), cache, None,
-          folder / "run", Fabric())
+    how = TrainingSettings(epochs=2)
+    train(network, objectives.regression(settings, outputs, network), how, cache, None, folder / "run",
+          fabric_for(how))
     seconds = torch.load(folder / "run" / "last.ckpt", weights_only=True)["curves"][-1]["seconds"]
     return {"pairs": len(cache), "epoch_seconds": seconds, "own_memory_mb": _own_memory_mb(),
             "microseconds_per_pair": 1e6 * seconds / len(cache)}

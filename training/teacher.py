@@ -9,15 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from lightning_fabric import Fabric
-
 from distill_vo import settings as typed
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from training import objectives, shapes
 from training.data.cache import PairCache
 from training.objectives import ObjectiveSettings
 from training.results import fit_to, save_run
-from training.train import TrainingSettings, train
+from training.train import TrainingSettings, fabric_for, train
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     settings = typed.load(TeacherSettings, args.settings)
-    fabric = Fabric()
-    fabric.launch()
-    fabric.seed_everything(settings.training.seed, verbose=False)
+    fabric = fabric_for(settings.training)
     cache = PairCache.open(args.cache, settings.front_end)
     validation = PairCache.open(args.validation, settings.front_end)
     # Its bins are what soft_target imitates; they only describe the motion and do not shape the features.

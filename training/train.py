@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -45,6 +46,15 @@ class TrainingSettings:
     noise_px: float = 0.0  # standard deviation added to the flow of each cell
     average: float = 0.999  # decay of the running mean of the weights, which is what is kept
     seed: int = 0
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"  # bf16 pays on GPUs that have it
+
+
+def fabric_for(settings: TrainingSettings) -> Fabric:
+    """Lightning Fabric on what the machine or `torchrun` offers, seeded."""
+    fabric = Fabric(precision=settings.precision)
+    fabric.launch()
+    fabric.seed_everything(settings.seed, verbose=False)
+    return fabric
 
 
 def train(network: PoseRegressor, objective: Objective, settings: TrainingSettings, cache: PairCache,

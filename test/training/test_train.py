@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from lightning_fabric import Fabric
 
 from distill_vo.errors import InputError
 from distill_vo.networks import NetworkSettings, PoseRegressor
@@ -19,7 +18,7 @@ from training import objectives
 from training.hints import teacher_outputs
 from training.objectives import ObjectiveSettings
 from training.results import fit_to
-from training.train import TrainingSettings, train
+from training.train import TrainingSettings, fabric_for, train
 from training.validate import predict
 
 STUDENT = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 8)), (16, 24, 16), hint_layer=2, input_scale=3.0)
@@ -33,7 +32,7 @@ def fit(cache, validation, out, settings=SETTINGS, shape=STUDENT):
     torch.manual_seed(0)
     network = PoseRegressor(fit_to(shape, cache))
     objective = objectives.regression(ALONE, None, network)
-    return train(network, objective, settings, cache, validation, out, Fabric(accelerator="cpu"))
+    return train(network, objective, settings, cache, validation, out, fabric_for(settings))
 
 
 def curves(out):
@@ -41,8 +40,9 @@ def curves(out):
         return [{k: float(v) for k, v in row.items() if k in FIGURES} for row in csv.DictReader(file)]
 
 
-def test_losses_and_errors_fall(cache, validation, tmp_path):
-    fit(cache, validation, tmp_path / "run")
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_losses_and_errors_fall(cache, validation, tmp_path, precision):
+    fit(cache, validation, tmp_path / "run", replace(SETTINGS, precision=precision))
     first, *_, last = curves(tmp_path / "run")
     assert last["student"] < 0.5 * first["student"]
     assert last["rpe_t_m"] < first["rpe_t_m"] and last["rpe_r_deg"] < first["rpe_r_deg"]
