@@ -164,6 +164,8 @@ class Renderer:
         path.set_bin("farthest first" if texture.mode == "blend" else "nearest first", 0)
         if name.startswith(("shadow", "paint")):
             path.set_depth_offset(1)
+        if name.startswith(("facade", "shop")):  # only ever walls round a building: none is seen from behind
+            path.set_two_sided(False)
         return path
 
     def _panda_texture(self, texture) -> core.Texture:
