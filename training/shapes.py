@@ -17,10 +17,12 @@ TOLERANCE = 0.002  # of the teacher's parameters, by which a student may miss it
 
 BINS = 61  # of each axis, where motions are classified
 
+# The method's dropout is kept for whole frames. On the flow grid it drowns what little flow a roll or a pitch
+# makes: with 0.25 neither was learned at all.
 TEACHERS = {
     "dense_flow": NetworkSettings(
         "dense_flow", ((3, 1, 32), (3, 2, 64), (3, 2, 96), (3, 1, 128)), (256, 128), hint_layer=1,
-        lstm_layers=2, lstm_width=352, dropout=0.25, input_scale=8.0),
+        lstm_layers=2, lstm_width=352, input_scale=8.0),
     # The encoder is FlowNet-S's, as in DeepVO and ESP-VO; the LSTM's width makes 33 M of the whole.
     "stacked_frames": NetworkSettings(
         "stacked_frames", ((7, 2, 64), (5, 2, 128), (5, 2, 256), (3, 1, 256), (3, 2, 512), (3, 1, 512),
@@ -35,7 +37,7 @@ STUDENT_CONVOLUTIONS = {
 }
 
 
-def student(teacher: NetworkSettings, rate: float, dropout: float = 0.25) -> NetworkSettings:
+def student(teacher: NetworkSettings, rate: float) -> NetworkSettings:
     """The student that has (1 - rate) of the teacher's parameters, by widths found by bisection.
 
     Raises InputError for a rate that leaves nothing, or too little for the fixed layers.
@@ -54,7 +56,7 @@ def student(teacher: NetworkSettings, rate: float, dropout: float = 0.25) -> Net
         convolutions = tuple((k, s, width(c)) for k, s, c in STUDENT_CONVOLUTIONS[teacher.front_end])
         before = (width(128),) * (guided - 1)
         return replace(teacher, convolutions=convolutions, fully_connected=(*before, hint_width, 64),
-                       hint_layer=guided, lstm_layers=0, lstm_width=0, dropout=dropout)
+                       hint_layer=guided, lstm_layers=0, lstm_width=0)
 
     low, high = 0.01, 50.0
     while high - low > 1e-4:
