@@ -38,14 +38,15 @@ class Estimate:
     after_gap: bool = False  # no image came for longer than the longest gap
 
 
-# An image becomes the next keyframe by its mean motion since the last one: enough of it, over the time that lay
-# between the images the student learned from or more; or so much that the flow will not follow much further.
+# An image becomes the next keyframe by its mean motion since the last one: enough of it, over the time that
+# lay between the images the student learned from or more; or so much that flow will not follow much further.
 KEYFRAME_FLOW_PX, KEYFRAME_S, FAST_FLOW_PX = 3.0, 0.09, 12.0
 MAX_GAP_S = 1.0  # without seeing anything; beyond it the motion is not measured
 # Shares of the view that the flow explains. On rendered streets it is never less than 0.4.
 SEEN_WELL, SEEN_AT_ALL = 0.35, 0.15
-# The student's sigma was learned while driving. Where next to nothing moves, next to nothing can be wrong.
-STILL_FLOW_PX, STILL_SIGMA = 0.5, 0.1
+# The student's sigma was learned while driving. Where next to nothing moves, next to nothing can be wrong,
+# and flow up to NOISE_PX is the sensor's noise.
+STILL_FLOW_PX, STILL_SIGMA, NOISE_PX = 0.5, 0.1, 0.2
 MOVING = np.array([0.5, 0.1])  # m/s, rad/s; what moves faster does not stop between two images
 
 # One sigma of a pose that was only just defined to be the origin: small, but a covariance must be
@@ -73,7 +74,7 @@ class _Mark:
 
     stamp_ns: int
     pose: np.ndarray
-    covariance: np.ndarray  # (6, 6) of its motion from the keyframe, or to it, in the tangent space at its right
+    covariance: np.ndarray  # (6, 6) of its motion from the keyframe, or to it, in the tangent space here
 
 
 class VisualOdometry:
@@ -146,8 +147,10 @@ class VisualOdometry:
         if seen < SEEN_AT_ALL:
             return None
         moved_px = self.student.front_end.moved_px(x)
-        motion, sigma = self._in_base(*self.student(x))
-        sigma *= max(1.0, SEEN_WELL / seen) * np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
+        motion, sigma = self.student(x)
+        motion, sigma = self._in_base(motion * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0),
+                                      sigma * np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
+                                      * max(1.0, SEEN_WELL / seen))
         pose = self._flat(geometry.orthonormalise(keyframe.pose @ motion))
         errors = self._flat_errors(self._error_state.moved(keyframe.errors, motion, sigma))
         covariance = sigma @ self._error_variance @ sigma.T
@@ -165,7 +168,7 @@ class VisualOdometry:
             self._marks.append(_Mark(stamp_ns, pose, covariance))
         return self._measured
 
-    def _twist(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _twist(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray):
         """Twist (6,) and its covariance over KEYFRAME_S, or since there is a mark to take it from.
 
         covariance (6, 6) of the motion from the keyframe to pose. Over a shorter time the errors of two poses

@@ -1,12 +1,13 @@
 """How the uncertainty of a pose grows when the errors of one motion are like those of the last.
 
-A student that takes its camera for a little lower, or for turned a little to one side, errs the same way for
-a whole drive, and in a bend it errs one way for a second. Were each error new, they would average out; as they
-do not, the pose is less certain by far than its motions are. So the error of a motion is a sum of independent
-first-order Gauss-Markov processes, each as large as the student's sigma says times a variance of its own, and
-each forgotten over so many motions; their present values are carried along beside the error of the pose.
-Source: state augmentation by shaping filters, as in Bar-Shalom, Li, Kirubarajan, "Estimation with Applications
-to Tracking and Navigation", Wiley 2001, chapter 8.
+A student that takes its camera for a little lower, or for turned a little to one side, errs the same way
+for a whole drive, and in a bend it errs one way for a second. Were each error new, they would average out;
+they do not, and the pose is less certain by far than its motions are. So the error of a motion is a sum of
+independent first-order Gauss-Markov processes, each as large as the student's sigma says times a variance
+of its own, and each forgotten over so many motions; their present values are carried along beside the error
+of the pose.
+Source: state augmentation by shaping filters, as in Bar-Shalom, Li, Kirubarajan, "Estimation with
+Applications to Tracking and Navigation", Wiley 2001, chapter 8.
 """
 
 from dataclasses import dataclass

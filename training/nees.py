@@ -2,9 +2,9 @@
 
   python -m training nees flow-s --out docs/results/nees.json
 
-Of an error e with covariance C, e' C^-1 e follows a chi-square distribution of 6 degrees of freedom where C is
-true: its mean over independent drives lies within the band 95 times out of 100. With KITTI_ROOT set, the same
-figures of the real recordings there are added as a check; nothing was fitted to them.
+Of an error e with covariance C, e' C^-1 e follows a chi-square distribution of 6 degrees of freedom where C
+is true: its mean over independent drives lies within the band 95 times out of 100. With KITTI_ROOT set, the
+same figures of the real recordings there are added as a check; nothing was fitted to them.
 Source: Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and Navigation", 2001, 5.4.2.
 """
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    student = Student.load(args.student, "cpu")
+    student, root = Student.load(args.student, "cpu"), os.environ.get("KITTI_ROOT")
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
         runs = list(tqdm(pool.map(drive, [args.student] * args.drives, range(args.drives)),
                          total=args.drives, desc="nees", unit="drive"))
@@ -52,8 +52,7 @@ def run(args: argparse.Namespace) -> None:
         "pose": figures(np.array([run["pose"] for run in runs])),
         "twist": figures(np.array([run["twist"] for run in runs])),
         "pose_were_errors_unrelated": figures(np.array([run["unrelated"] for run in runs])),
-        "real_check": {source.name: real(student, source) for source in
-                       (sequences(Path(root)) if (root := os.environ.get("KITTI_ROOT")) else ())},
+        "real_check": {s.name: real(student, s) for s in (sequences(Path(root)) if root else ())},
     }
     write_whole(args.out, json.dumps(content, indent=1) + "\n")
     print(json.dumps(content, indent=1))

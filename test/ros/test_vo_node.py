@@ -108,7 +108,7 @@ def test_a_gap_and_another_calibration_keep_pose_and_covariance_and_a_gap_is_tol
 
 
 @pytest.mark.parametrize("missing, said", [
-    ("calibrate", "nothing on /camera_info yet"),
+    ("calibrate", "nothing on /camera_info"),
     ("mount_camera", "--frame-id base_link --child-frame-id camera_optical")])
 def test_nothing_is_published_before_calibration_and_mounting_are_known(run, robot, model, missing, said):
     node = run(NODE, "--ros-args", "-p", f"model:={model}")
