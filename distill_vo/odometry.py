@@ -133,7 +133,7 @@ class VisualOdometry:
         self._set_keyframe(stamp_ns, view, self._origin, errors)
         status = Status.TRACKING if texture(view) >= SEEN_WELL else Status.DEGRADED
         self._measured = self._estimate(stamp_ns, self._origin, errors, np.zeros(6),
-                                        _UNKNOWN_TWIST_COVARIANCE, status)
+                                        self._flat_covariance(_UNKNOWN_TWIST_COVARIANCE), status)
         self._measured_errors = errors
         return self._measured
 
