@@ -41,12 +41,16 @@ class Estimate:
 # An image becomes the next keyframe by its mean motion since the last one: enough of it, over the time that
 # lay between the images the student learned from or more; or so much that flow will not follow much further.
 KEYFRAME_FLOW_PX, KEYFRAME_S, FAST_FLOW_PX = 3.0, 0.09, 12.0
+FARTHEST_FLOW_PX = 24.0  # mean motion since a keyframe of long ago beyond which flow is not to be trusted
 MAX_GAP_S = 1.0  # without seeing anything; beyond it the motion is not measured
 # Shares of the view that the flow explains. On rendered streets it is never less than 0.4.
 SEEN_WELL, SEEN_AT_ALL = 0.35, 0.15
 # The student's sigma was learned while driving. Where next to nothing moves, next to nothing can be wrong,
 # and flow up to NOISE_PX is the sensor's noise.
 STILL_FLOW_PX, STILL_SIGMA, NOISE_PX = 0.5, 0.1, 0.2
+# A change of the twist is implausible from here on: its square in units of its variance, which allows for
+# accelerations so many times harder than the usual ones.
+IMPLAUSIBLE, HARDEST = 50.0, 5.0
 MOVING = np.array([0.5, 0.1])  # m/s, rad/s; what moves faster does not stop between two images
 
 # One sigma of a pose that was only just defined to be the origin: small, but a covariance must be
@@ -55,7 +59,7 @@ _ORIGIN_COVARIANCE = np.diag([1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4]) ** 2
 _PLANAR = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 1.0])  # the axes in which it moves
 _UNKNOWN_TWIST_COVARIANCE = np.diag([10.0, 10.0, 10.0, 1.0, 1.0, 1.0]) ** 2  # before any motion
 _UNSEEN_ACCELERATION = np.array([2.0, 2.0, 2.0, 0.5, 0.5, 0.5])  # m/s^2, rad/s^2, one sigma
-_LONGEST_S = 60.0  # for which an unseen robot's uncertainty grows
+_LONGEST_S = 20.0  # for which an unseen robot's uncertainty grows
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +90,18 @@ class VisualOdometry:
 
     def __init__(self, student: Student, camera: Camera, base_T_camera: np.ndarray | None = None,
                  max_gap_s: float = MAX_GAP_S, planar: bool = False):
-        self.view = CanonicalView(camera, student.front_end.colour)
         self.student = student
         self.max_gap_s, self.planar = max_gap_s, planar
         self._error_state = ErrorState(student.errors)
         self._error_variance = np.diag(student.errors.total)
-        self._scale = camera.mount_height_m / CANONICAL.mount_height_m
         self._base_T_camera = np.eye(4) if base_T_camera is None else np.asarray(base_T_camera, float)
+        self.calibrate(camera)
         self.reset()
+
+    def calibrate(self, camera: Camera) -> None:
+        """Take another calibration of the same camera from the next image on; the canonical view stays."""
+        self.view = CanonicalView(camera, self.student.front_end.colour)
+        self._scale = camera.mount_height_m / CANONICAL.mount_height_m
 
     def reset(self, pose: np.ndarray | None = None, covariance: np.ndarray | None = None) -> None:
         """Forget what was seen; the next image is at `pose` (4, 4) odom_T_base, the origin by default.
@@ -107,6 +115,7 @@ class VisualOdometry:
                 geometry.rotate_covariance(covariance, self._origin[:3, :3].T))
         self._last: Estimate | None = None
         self._last_view: np.ndarray | None = None
+        self._flow_px_s = 0.0
 
     def track(self, stamp_ns: int, image: np.ndarray) -> Estimate | None:
         """The estimate at this image: (H, W) grey or (H, W, 3) BGR uint8, of the camera's size.
@@ -140,7 +149,9 @@ class VisualOdometry:
     def _measure(self, stamp_ns: int, view: np.ndarray) -> Estimate | None:
         """Motion from the keyframe to this image, by the student; None where too little is seen."""
         keyframe = self._keyframe
-        if stamp_ns - self._marks[-1].stamp_ns > self.max_gap_s * 1e9 or self._is_frozen(view):
+        unseen_s, age_s = ((stamp_ns - t) * 1e-9 for t in (self._marks[-1].stamp_ns, keyframe.stamp_ns))
+        too_far = age_s > 2 * KEYFRAME_S and age_s * self._flow_px_s > FARTHEST_FLOW_PX
+        if unseen_s > self.max_gap_s or too_far or self._is_frozen(view):
             return None
         x = self.student.front_end(keyframe.view, view)
         seen = followed(keyframe.view, view, x)
@@ -155,11 +166,14 @@ class VisualOdometry:
         errors = self._flat_errors(self._error_state.moved(keyframe.errors, motion, sigma))
         covariance = sigma @ self._error_variance @ sigma.T
         twist, twist_covariance = self._twist(stamp_ns, pose, covariance)
+        if not self._is_plausible(stamp_ns, twist, twist_covariance):
+            return None
         self._measured = self._estimate(stamp_ns, pose, errors, twist, twist_covariance,
                                         Status.TRACKING if seen >= SEEN_WELL else Status.DEGRADED)
         self._measured_errors = errors
+        self._flow_px_s = moved_px / age_s if np.isfinite(moved_px) else 0.0
         # A robot that stands keeps its keyframe, so that the noise of its motions does not add up.
-        is_due = stamp_ns - keyframe.stamp_ns >= KEYFRAME_S * 1e9 and moved_px >= KEYFRAME_FLOW_PX
+        is_due = age_s >= KEYFRAME_S and moved_px >= KEYFRAME_FLOW_PX
         if is_due or moved_px >= FAST_FLOW_PX:
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]
@@ -194,9 +208,16 @@ class VisualOdometry:
                                                              twist_covariance * grown_s**2))
         if not self._is_frozen(view) and texture(view) >= SEEN_WELL:
             self._set_keyframe(stamp_ns, view, pose, errors)
+            self._flow_px_s = 0.0
         return self._estimate(stamp_ns, pose, errors, last.twist, twist_covariance,
                               Status.DEGRADED if unseen_s <= self.max_gap_s else Status.LOST,
                               stamp_ns - self._last.stamp_ns > self.max_gap_s * 1e9)
+
+    def _is_plausible(self, stamp_ns: int, twist: np.ndarray, covariance: np.ndarray) -> bool:
+        """Whether a robot can have come to this twist since the last one that was measured."""
+        change, unseen_s = twist - self._measured.twist, (stamp_ns - self._measured.stamp_ns) * 1e-9
+        allowed = np.diag(HARDEST * _UNSEEN_ACCELERATION * unseen_s) ** 2 + self._measured.twist_covariance + covariance
+        return change @ np.linalg.solve(allowed, change) < IMPLAUSIBLE
 
     def _is_frozen(self, view: np.ndarray) -> bool:
         """Whether a moving camera gave the same image again."""

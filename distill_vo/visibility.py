@@ -37,7 +37,8 @@ def followed(previous: np.ndarray, current: np.ndarray, x: np.ndarray) -> float:
     inside = (to_x >= 0) & (to_x <= SIZE[0] - 1) & (to_y >= 0) & (to_y <= SIZE[1] - 1)
     inside = _mean(inside.astype(np.float32)) > 0.9
     of_a, of_b, of_both = _variance(a, a), _variance(b, b), _variance(a, b)
-    alike = (of_a > CONTRAST**2) & (of_both > LIKENESS * np.sqrt(np.maximum(of_a * of_b, 0)))
+    # Where both hold something, the root is of a positive number.
+    alike = (np.minimum(of_a, of_b) > CONTRAST**2) & (of_both > LIKENESS * np.sqrt(np.abs(of_a * of_b)))
     return float((alike & inside).sum() / max(inside.sum(), 1))
 
 

@@ -40,7 +40,8 @@ class Bench:
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 
-    def mount(self, T: np.ndarray = FORWARD, parent: str = "base_link", child: str = "camera_optical") -> None:
+    def mount(self, T: np.ndarray = FORWARD, parent: str = "base_link",
+              child: str = "camera_optical") -> None:
         self.node._transforms.hear(TFMessage(transforms=[messages.transform_stamped(0, parent, child, T)]))
 
     def calibrate(self, camera: Camera) -> None:

@@ -99,7 +99,7 @@ def test_pose_covariance_is_the_spread_of_many_noisy_drives(mounting):
 
     odometry = VisualOdometry(Noisy(truth), CANONICAL, base_T_camera)
     errors, covariances = [], []
-    for _ in range(300):
+    for _ in range(150):
         odometry.reset()
         for i in range(12):
             last = odometry.track(i * PERIOD_NS, image(i))
@@ -108,7 +108,7 @@ def test_pose_covariance_is_the_spread_of_many_noisy_drives(mounting):
         covariances.append(last.pose_covariance)
     # Normalised squared error: its mean over draws is the number of dimensions.
     nees = np.einsum("ni,nij,nj->n", errors, np.linalg.inv(covariances), errors)
-    assert nees.mean() == pytest.approx(6, abs=0.6)
+    assert nees.mean() == pytest.approx(6, abs=0.85)
 
 
 def test_covariances_are_symmetric_and_positive_definite_and_the_pose_only_gets_less_certain():
@@ -128,7 +128,8 @@ def test_a_robot_that_stands_for_ten_minutes_stays_within_a_centimetre():
     street = next(iter(render_sequence(RehearsalSettings(seed=30_001, frames=2), 0))).image.astype(np.float32)
     odometry, rng = VisualOdometry(Student.load(device="cpu"), CANONICAL), np.random.default_rng(0)
     noise = rng.normal(0, 4, (7, *street.shape))
-    for i in range(600):  # every second; the sensor has noise and the light flickers
+    odometry.max_gap_s = 10.0
+    for i in range(0, 601, 5):  # seconds; the sensor has noise and the light flickers
         seen = street * (1 + 0.03 * np.sin(i)) + np.roll(noise[i % 7], i, axis=1)
         last = odometry.track(i * 10**9, np.clip(seen, 0, 255).astype(np.uint8))
         assert np.linalg.norm(last.pose[:3, 3]) < 0.01 and np.linalg.norm(last.twist[:3]) < 0.01
@@ -180,13 +181,13 @@ def test_twist_covariance_is_the_spread_of_twists_with_and_without_a_held_keyfra
 
     odometry = VisualOdometry(Noisy(truth, flow_px), CANONICAL)
     twist, nees = geometry.log(geometry.inverse(truth[2]) @ truth[3]) / 0.1, []
-    for _ in range(300):
+    for _ in range(150):
         odometry.reset()
         for i in range(4):
             last = odometry.track(i * PERIOD_NS, image(i))
         error = last.twist - twist
         nees.append(error @ np.linalg.inv(last.twist_covariance) @ error)
-    assert np.mean(nees) == pytest.approx(6, abs=0.7)
+    assert np.mean(nees) == pytest.approx(6, abs=0.85)
 
 
 def test_reset_continues_from_the_given_pose():

@@ -164,7 +164,8 @@ class VisualOdometryNode(LifecycleNode):
             self.get_logger().error(str(error), throttle_duration_sec=QUIET_S)
             return
         if camera != self._camera:
-            self._camera, self._odometry = camera, None
+            self._camera = camera
+            self._try_to_recalibrate()
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         started = self.health.heard()
@@ -210,6 +211,16 @@ class VisualOdometryNode(LifecycleNode):
             self.get_logger().warning(f"the camera sees only {coverage:.0%} of the view the student was "
                                       "trained on: expect less accuracy")
         return odometry
+
+    def _try_to_recalibrate(self) -> None:
+        """Another calibration while it runs: goes on with it, or as before where it cannot be used."""
+        try:
+            if self._odometry is not None:
+                self._odometry.calibrate(replace(self._camera, mount_height_m=self._height_m()))
+                self.get_logger().info("another calibration, which covers "
+                                       f"{self._odometry.view.coverage:.0%} of the student's view")
+        except InputError as error:
+            self.get_logger().error(str(error))
 
     def _height_m(self) -> float | None:
         """The camera's above the ground, None while it is not known. Raises InputError."""
