@@ -1,4 +1,4 @@
-"""Where light comes and goes, a filter does better with the odometry's covariance than with a constant one."""
+"""Where light comes and goes, a filter does better with the odometry's covariance than with a constant."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def extended_kalman_filter(measurements: list[tuple[np.ndarray, np.ndarray]]) ->
 
 
 def drive(seed: int):
-    """True (v, yaw rate) of a drive, what the odometry says of them, its covariance; where there was light."""
+    """True (v, yaw rate) of a drive, what the odometry says, its covariance; where there was light."""
     street = render_sequence(RehearsalSettings(seed=seed, frames=110, camera_height_sigma=0.0), 0)
     camera = Camera.from_projection(street.K, 640, 192, street.camera_height)
     odometry, rng = VisualOdometry(Student.load(device="cpu"), camera, OPTICAL), np.random.default_rng(0)

@@ -209,3 +209,48 @@ def test_an_image_that_does_not_fit_the_calibration_is_refused():
     odometry = VisualOdometry(KnowingStudent(drive(3)), CANONICAL)
     with pytest.raises(InputError, match="64x48"):
         odometry.track(0, np.zeros((48, 64), np.uint8))
+
+
+def seen_and_unseen(max_gap_s: float = 1.0) -> list:
+    """Ten images of a steady drive at 10 Hz and 10 m/s, then darkness."""
+    straight = geometry.exp(np.arange(60)[:, None] * np.array([0, 0, 1.0, 0, 0, 0]))
+    odometry = VisualOdometry(KnowingStudent(straight), CANONICAL, max_gap_s=max_gap_s)
+    estimates = [odometry.track(i * PERIOD_NS, image(i)) for i in range(10)]
+    dark = np.random.default_rng(0).integers(0, 6, SCENE.shape).astype(np.uint8)
+    return estimates + [odometry.track(i * PERIOD_NS, dark) for i in range(10, 40)]
+
+
+@pytest.mark.parametrize("max_gap_s", [0.5, 1.0, 2.0])
+def test_darkness_is_bridged_at_the_last_twist_up_to_max_gap_ever_less_certain(max_gap_s):
+    *_, last = seen, *dark = seen_and_unseen(max_gap_s)[9:]
+    bridged = round(max_gap_s * 10)
+    assert [e.status for e in dark] == [Status.DEGRADED] * bridged + [Status.LOST] * (30 - bridged)
+    driven = np.minimum(np.arange(1, 31), bridged)
+    np.testing.assert_allclose([e.pose[2, 3] for e in dark], 9 + driven, atol=1e-6)
+    for name in ("pose_covariance", "twist_covariance"):
+        sizes = [np.linalg.eigvalsh(getattr(e, name)).max() for e in (seen, *dark)]
+        assert np.all(np.diff(sizes) > 0)
+    assert np.isfinite(last.pose_covariance).all() and np.abs(last.pose_covariance).max() < 1e5
+
+
+def test_a_moving_camera_that_repeats_its_image_is_not_believed_and_a_standing_one_is():
+    straight = geometry.exp(np.arange(60)[:, None] * np.array([0, 0, 1.0, 0, 0, 0]))
+    moving, standing = (VisualOdometry(KnowingStudent(poses), CANONICAL)
+                        for poses in (straight, np.tile(np.eye(4), (60, 1, 1))))
+    for i in range(5):
+        moving.track(i * PERIOD_NS, image(i))
+        standing.track(i * PERIOD_NS, image(i))
+    assert standing.track(5 * PERIOD_NS, image(4)).status is Status.TRACKING
+    repeated = moving.track(5 * PERIOD_NS, image(4))
+    assert repeated.status is Status.DEGRADED and repeated.pose[2, 3] == pytest.approx(5)
+    again = moving.track(6 * PERIOD_NS, image(6))
+    assert again.status is Status.TRACKING and again.pose[2, 3] == pytest.approx(6)
+
+
+def test_a_motion_that_no_robot_makes_is_not_believed():
+    poses = geometry.exp(np.arange(20)[:, None] * np.array([0, 0, 1.0, 0, 0, 0]))
+    poses[10, 2, 3] -= 20  # backwards at 200 m/s
+    odometry = VisualOdometry(KnowingStudent(poses), CANONICAL)
+    estimates = [odometry.track(i * PERIOD_NS, image(i)) for i in range(20)]
+    assert estimates[10].status is Status.DEGRADED and estimates[10].pose[2, 3] == pytest.approx(10)
+    assert estimates[-1].status is Status.TRACKING

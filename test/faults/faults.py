@@ -507,12 +507,12 @@ def table() -> str:
         "# Faults", "",
         f"`python test/faults/faults.py docs/results/faults.md`, commit {about['commit']}, {about['date']}, "
         f"{about['machine']}.", "",
-        f"Each of {len(FAULTS)} faults injected into {FRAMES} frames (10 Hz) of a rendered street, through the "
-        "node with the shipped student and max_gap of 1 s. The tests in test/faults check that no number "
-        "published is infinite or NaN and that every covariance is positive definite. Recovered: frames after "
-        "the fault until the status is tracking. The error is of the last pose after the whole drive of "
-        f"{length_m:.0f} m; NEES is its square in units of the published covariance (6 on average, below 12.6 "
-        "in 95 of 100 drives).", "",
+        f"Each of {len(FAULTS)} faults injected into {FRAMES} frames (10 Hz) of a rendered street, through "
+        "the node with the shipped student and max_gap of 1 s. The tests in test/faults check that no number "
+        "published is infinite or NaN and that every covariance is positive definite. Recovered: frames "
+        "after the fault until the status is tracking. The error is of the last pose after the whole drive "
+        f"of {length_m:.0f} m; NEES is its square in units of the published covariance (6 on average, below "
+        "12.6 in 95 of 100 drives).", "",
         "| fault | what happens | frames | published | status | dropped | recovered | error m | NEES |",
         "|---|---|---|---|---|---|---|---|---|"]
     for name, one in FAULTS.items():
