@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from bench import FORWARD, Bench
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
 
 from distill_vo import geometry
 from distill_vo.camera import Camera
 from distill_vo.ros import messages
+from distill_vo.ros.waiting import why_nothing_comes
 
 PERIOD_NS = 100_000_000
 CAMERA = Camera(320, 96, 190.0, 190.0, 159.5, 45.0)
@@ -195,3 +198,20 @@ def test_a_camera_that_sees_too_little_is_warned_of(bench, images, capfd):
     drive(robot, images[:1])
     assert robot.diagnostics()[1]["camera coverage"] == "25%"
     assert "sees only 25%" in capfd.readouterr().err
+
+
+def test_silence_names_the_topic_its_publishers_and_a_qos_that_does_not_fit(bench, robot):
+    node = bench(image_reliability="reliable").node
+    image, info = node._inputs[1], node._inputs[0]
+    unreliable = robot.node.create_publisher(Image, "image", QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    robot.node.create_publisher(CameraInfo, "front/camera_info", 1)
+    assert robot.until(lambda: node.count_publishers("image") == 2 and node.count_publishers(
+        "front/camera_info") and node.count_publishers("camera_info"))
+    said = why_nothing_comes(node, image)
+    assert "/image (sensor_msgs/msg/Image)" in said and "2 publishers" in said
+    assert said.count("the QoS of /robot does not fit") == 1 and "best_effort" in said
+    robot.node.destroy_publisher(unreliable)
+    robot.node.destroy_publisher(robot.info)
+    assert robot.until(lambda: not node.count_publishers("camera_info"))
+    assert "0 publishers; remap it to one of /front/camera_info" in why_nothing_comes(node, info)
