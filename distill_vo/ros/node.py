@@ -6,9 +6,7 @@ stamps, and /diagnostics. configure loads the student, activate subscribes, deac
 the device.
 """
 
-import traceback
 from dataclasses import replace
-from functools import wraps
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -26,6 +24,7 @@ from distill_vo.odometry import Estimate, Status, VisualOdometry
 from distill_vo.ros import messages, parameters
 from distill_vo.ros.health import SILENCE_S, Health
 from distill_vo.ros.images import image_decoder
+from distill_vo.ros.lifecycle import transition
 from distill_vo.ros.outputs import Outputs
 from distill_vo.ros.transforms import TransformListener, static_publisher_line
 from distill_vo.ros.vo_parameters import PARAMETERS
@@ -34,27 +33,6 @@ from distill_vo.student import Student
 
 QUIET_S = 5.0  # between two log lines that say the same
 ENOUGH_COVERAGE = 0.8  # of the view the student was trained on
-
-
-def transition(work):
-    """A lifecycle callback that says in the log why it failed (rclpy swallows exceptions)."""
-
-    @wraps(work)
-    def callback(self, state):
-        try:
-            work(self)
-            self.fault = None
-            return getattr(LifecycleNode, work.__name__)(self, state)
-        except InputError as error:
-            self.fault = error
-            if not self._starting:  # then whoever started it says so
-                self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
-        except Exception:
-            self.get_logger().fatal(traceback.format_exc())
-            return TransitionCallbackReturn.ERROR
-
-    return callback
 
 
 class VisualOdometryNode(LifecycleNode):
