@@ -160,4 +160,5 @@ def rotate_covariance(covariance: np.ndarray, R: np.ndarray) -> np.ndarray:
     """A 6x6 covariance (x, y, z, rotations about x, y, z) seen in axes turned by R (3, 3)."""
     B = np.zeros((6, 6))
     B[:3, :3] = B[3:, 3:] = R
-    return B @ covariance @ B.T
+    out = B @ covariance @ B.T
+    return (out + out.T) / 2

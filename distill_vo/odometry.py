@@ -5,7 +5,7 @@ left at the identity, base is the camera in optical axes. Covariances are in ROS
 rotations about x, y, z): the pose's in odom axes, the twist's in base axes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -13,13 +13,16 @@ import numpy as np
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera, CanonicalView
 from distill_vo.student import Student
+from distill_vo.uncertainty import ErrorState
+from distill_vo.visibility import followed, texture
 
 
 class Status(str, Enum):
     """How far the newest pose can be relied on."""
 
     TRACKING = "tracking"
-    LOST = "lost"  # the motion since the last image is not known; the pose was carried on
+    DEGRADED = "degraded"  # little of the view could be followed, or none for no longer than the longest gap
+    LOST = "lost"  # nothing was seen for longer than that; the pose stays where it was carried to
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,48 +35,87 @@ class Estimate:
     twist: np.ndarray  # (6,) m/s and rad/s, base axes
     twist_covariance: np.ndarray  # (6, 6)
     status: Status
+    after_gap: bool = False  # no image came for longer than the longest gap
 
 
-KEYFRAME_FLOW_PX = 1.0  # mean motion in the image that makes it the next keyframe
-MAX_GAP_S = 1.0  # between two images; beyond it the motion is not measured
-GAP_ACCELERATION = 2.0  # m/s^2 and rad/s^2, one sigma, assumed while nothing is seen
+# An image becomes the next keyframe by its mean motion since the last one: enough of it, over the time that
+# lay between the images the student learned from or more; or so much that flow will not follow much further.
+KEYFRAME_FLOW_PX, KEYFRAME_S, FAST_FLOW_PX = 3.0, 0.09, 12.0
+FARTHEST_FLOW_PX = 24.0  # mean motion since a keyframe of long ago beyond which flow is not to be trusted
+MAX_GAP_S = 1.0  # without seeing anything; beyond it the motion is not measured
+# Shares of the view that the flow explains. On rendered streets it is never less than 0.4.
+SEEN_WELL, SEEN_AT_ALL = 0.35, 0.15
+# The student's sigma was learned while driving. Where next to nothing moves, next to nothing can be wrong,
+# and flow up to NOISE_PX is the sensor's noise.
+STILL_FLOW_PX, STILL_SIGMA, NOISE_PX = 0.5, 0.1, 0.2
+# A change of the twist is implausible from here on: its square in units of its variance, which allows for
+# accelerations so many times harder than the usual ones.
+IMPLAUSIBLE, HARDEST = 50.0, 5.0
+MOVING = np.array([0.5, 0.1])  # m/s, rad/s; what moves faster does not stop between two images
 
 # One sigma of a pose that was only just defined to be the origin: small, but a covariance must be
-# positive definite to be used.
+# positive definite to be used. So too of what a planar robot does not do.
 _ORIGIN_COVARIANCE = np.diag([1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4]) ** 2
+_PLANAR = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 1.0])  # the axes in which it moves
 _UNKNOWN_TWIST_COVARIANCE = np.diag([10.0, 10.0, 10.0, 1.0, 1.0, 1.0]) ** 2  # before any motion
+_UNSEEN_ACCELERATION = np.array([2.0, 2.0, 2.0, 0.5, 0.5, 0.5])  # m/s^2, rad/s^2, one sigma
+_LONGEST_S = 20.0  # for which an unseen robot's uncertainty grows
 
 
 @dataclass(frozen=True, eq=False)
 class _Keyframe:
     """The image motions are measured from."""
 
+    stamp_ns: int
     view: np.ndarray
     pose: np.ndarray
-    covariance: np.ndarray  # (6, 6) in the tangent space at the right of pose (base axes)
+    errors: np.ndarray  # see ErrorState
+
+
+@dataclass(frozen=True, eq=False)
+class _Mark:
+    """A pose that was measured of late; a twist is the motion since one."""
+
+    stamp_ns: int
+    pose: np.ndarray
+    covariance: np.ndarray  # (6, 6) of its motion from the keyframe, or to it, in the tangent space here
 
 
 class VisualOdometry:
-    """Feed `track` with images in the order of their stamps."""
+    """Feed `track` with images in the order of their stamps.
 
-    def __init__(self, student: Student, camera: Camera, base_T_camera: np.ndarray | None = None):
-        self.view = CanonicalView(camera, student.front_end.colour)
+    max_gap_s: for how long the pose is carried on at the last twist while nothing is seen. planar: the base
+    moves in the plane, z, roll and pitch held to zero.
+    """
+
+    def __init__(self, student: Student, camera: Camera, base_T_camera: np.ndarray | None = None,
+                 max_gap_s: float = MAX_GAP_S, planar: bool = False):
         self.student = student
-        self._scale = camera.mount_height_m / CANONICAL.mount_height_m
+        self.max_gap_s, self.planar = max_gap_s, planar
+        self._error_state = ErrorState(student.errors)
+        self._error_variance = np.diag(student.errors.total)
         self._base_T_camera = np.eye(4) if base_T_camera is None else np.asarray(base_T_camera, float)
+        self.calibrate(camera)
         self.reset()
+
+    def calibrate(self, camera: Camera) -> None:
+        """Take another calibration of the same camera from the next image on; the canonical view stays."""
+        self.view = CanonicalView(camera, self.student.front_end.colour)
+        self._scale = camera.mount_height_m / CANONICAL.mount_height_m
 
     def reset(self, pose: np.ndarray | None = None, covariance: np.ndarray | None = None) -> None:
         """Forget what was seen; the next image is at `pose` (4, 4) odom_T_base, the origin by default.
 
         covariance (6, 6) of that pose in odom axes; a pose just defined to be the origin has next to none.
         """
-        self._origin = np.eye(4) if pose is None else np.asarray(pose, float)
+        self._origin = self._flat(np.eye(4) if pose is None else np.asarray(pose, float))
         self._origin_covariance = _ORIGIN_COVARIANCE
         if covariance is not None:
-            self._origin_covariance = geometry.rotate_covariance(covariance, self._origin[:3, :3].T)
-        self._keyframe: _Keyframe | None = None
+            self._origin_covariance = self._flat_covariance(
+                geometry.rotate_covariance(covariance, self._origin[:3, :3].T))
         self._last: Estimate | None = None
+        self._last_view: np.ndarray | None = None
+        self._flow_px_s = 0.0
 
     def track(self, stamp_ns: int, image: np.ndarray) -> Estimate | None:
         """The estimate at this image: (H, W) grey or (H, W, 3) BGR uint8, of the camera's size.
@@ -83,66 +125,149 @@ class VisualOdometry:
         calibration.
         """
         view = self.view(image)
-        dt = 0.0 if self._last is None else (stamp_ns - self._last.stamp_ns) * 1e-9
-        if dt < -MAX_GAP_S:
+        since_last = 0.0 if self._last is None else (stamp_ns - self._last.stamp_ns) * 1e-9
+        if since_last < -self.max_gap_s:
             self.reset()
         if self._last is None:
-            return self._start(stamp_ns, view)
-        if dt <= 0:
+            estimate = self._start(stamp_ns, view)
+        elif since_last <= 0:
             return None
-        if dt > MAX_GAP_S:
-            return self._bridge(stamp_ns, view, dt)
-        return self._measure(stamp_ns, view, dt)
-
-    def _start(self, stamp_ns: int, view: np.ndarray) -> Estimate:
-        self._set_keyframe(view, self._origin, self._origin_covariance)
-        return self._publish(stamp_ns, self._origin, self._origin_covariance, np.zeros(6),
-                             _UNKNOWN_TWIST_COVARIANCE, Status.TRACKING)
-
-    def _measure(self, stamp_ns: int, view: np.ndarray, dt: float) -> Estimate:
-        """Motion from the keyframe to this image, by the student."""
-        x = self.student.front_end(self._keyframe.view, view)
-        motion, covariance = self._in_base(*self.student(x))
-        pose = geometry.orthonormalise(self._keyframe.pose @ motion)
-        pose_covariance = geometry.propagate(self._keyframe.covariance, motion, covariance)
-        # The last pose may be a measurement from the same keyframe, with an error of its own.
-        step = geometry.inverse(self._last.pose) @ pose
-        step_covariance = geometry.propagate(self._measured, step, covariance)
-        estimate = self._publish(stamp_ns, pose, pose_covariance, geometry.log(step) / dt,
-                                 step_covariance / dt**2, Status.TRACKING)
-        self._measured = covariance
-        # A robot that stands keeps its keyframe, so that the noise of its motions does not add up.
-        if self.student.front_end.moved_px(x) >= KEYFRAME_FLOW_PX:
-            self._set_keyframe(view, pose, pose_covariance)
+        else:
+            estimate = self._measure(stamp_ns, view) or self._carry_on(stamp_ns, view)
+        self._last, self._last_view = estimate, view
         return estimate
 
-    def _bridge(self, stamp_ns: int, view: np.ndarray, dt: float) -> Estimate:
-        """Nothing was seen for too long: carry on at the last twist, for MAX_GAP_S at most."""
-        motion = geometry.exp(self._last.twist * min(dt, MAX_GAP_S))
-        pose = geometry.orthonormalise(self._last.pose @ motion)
-        twist_covariance = self._last.twist_covariance + np.eye(6) * (GAP_ACCELERATION * dt) ** 2
-        before = geometry.rotate_covariance(self._last.pose_covariance, self._last.pose[:3, :3].T)
-        covariance = geometry.propagate(before, motion, twist_covariance * dt**2)
-        self._set_keyframe(view, pose, covariance)
-        return self._publish(stamp_ns, pose, covariance, self._last.twist, twist_covariance,
-                             Status.LOST)
+    def _start(self, stamp_ns: int, view: np.ndarray) -> Estimate:
+        errors = self._error_state.start(self._origin_covariance)
+        self._set_keyframe(stamp_ns, view, self._origin, errors)
+        status = Status.TRACKING if texture(view) >= SEEN_WELL else Status.DEGRADED
+        self._measured = self._estimate(stamp_ns, self._origin, errors, np.zeros(6),
+                                        self._flat_covariance(_UNKNOWN_TWIST_COVARIANCE), status)
+        self._measured_errors = errors
+        return self._measured
 
-    def _set_keyframe(self, view: np.ndarray, pose: np.ndarray, covariance: np.ndarray) -> None:
-        self._keyframe = _Keyframe(view, pose, covariance)
-        self._measured = np.zeros((6, 6))
+    def _measure(self, stamp_ns: int, view: np.ndarray) -> Estimate | None:
+        """Motion from the keyframe to this image, by the student; None where too little is seen."""
+        keyframe = self._keyframe
+        unseen_s, age_s = ((stamp_ns - t) * 1e-9 for t in (self._marks[-1].stamp_ns, keyframe.stamp_ns))
+        too_far = age_s > 2 * KEYFRAME_S and age_s * self._flow_px_s > FARTHEST_FLOW_PX
+        if unseen_s > self.max_gap_s or too_far or self._is_frozen(view):
+            return None
+        x = self.student.front_end(keyframe.view, view)
+        seen = followed(keyframe.view, view, x)
+        if seen < SEEN_AT_ALL:
+            return None
+        moved_px = self.student.front_end.moved_px(x)
+        motion, sigma = self.student(x)
+        motion, sigma = self._in_base(motion * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0),
+                                      sigma * np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
+                                      * max(1.0, SEEN_WELL / seen))
+        pose = self._flat(geometry.orthonormalise(keyframe.pose @ motion))
+        errors = self._flat_errors(self._error_state.moved(keyframe.errors, motion, sigma))
+        covariance = sigma @ self._error_variance @ sigma.T
+        twist, twist_covariance = self._twist(stamp_ns, pose, covariance)
+        if not self._is_plausible(stamp_ns, twist, twist_covariance):
+            return None
+        self._measured = self._estimate(stamp_ns, pose, errors, twist, twist_covariance,
+                                        Status.TRACKING if seen >= SEEN_WELL else Status.DEGRADED)
+        self._measured_errors = errors
+        self._flow_px_s = moved_px / age_s if np.isfinite(moved_px) else 0.0
+        # A robot that stands keeps its keyframe, so that the noise of its motions does not add up.
+        is_due = age_s >= KEYFRAME_S and moved_px >= KEYFRAME_FLOW_PX
+        if is_due or moved_px >= FAST_FLOW_PX:
+            marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
+                     for m in self._marks]
+            self._set_keyframe(stamp_ns, view, pose, errors, marks)
+        else:
+            self._marks.append(_Mark(stamp_ns, pose, covariance))
+        return self._measured
+
+    def _twist(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray):
+        """Twist (6,) and its covariance over KEYFRAME_S, or since there is a mark to take it from.
+
+        covariance (6, 6) of the motion from the keyframe to pose. Over a shorter time the errors of two poses
+        would be larger than the motion between them.
+        """
+        while len(self._marks) > 1 and stamp_ns - self._marks[1].stamp_ns >= KEYFRAME_S * 1e9:
+            self._marks.pop(0)
+        mark = self._marks[0]
+        dt, step = (stamp_ns - mark.stamp_ns) * 1e-9, geometry.inverse(mark.pose) @ pose
+        of_step = geometry.propagate(mark.covariance, step, covariance)
+        return geometry.log(step) / dt, self._flat_covariance(of_step / dt**2)
+
+    def _carry_on(self, stamp_ns: int, view: np.ndarray) -> Estimate:
+        """Nothing was seen: on at the last measured twist, for max_gap_s at most, ever less certain."""
+        last = self._measured
+        unseen_s = (stamp_ns - last.stamp_ns) * 1e-9
+        grown_s = min(unseen_s, _LONGEST_S)
+        motion = geometry.exp(last.twist * min(unseen_s, self.max_gap_s))
+        pose = self._flat(geometry.orthonormalise(last.pose @ motion))
+        twist_covariance = self._flat_covariance(
+            last.twist_covariance + np.diag(_UNSEEN_ACCELERATION * grown_s) ** 2)
+        errors = self._flat_errors(self._error_state.carried(self._measured_errors, motion,
+                                                             twist_covariance * grown_s**2))
+        if not self._is_frozen(view) and texture(view) >= SEEN_WELL:
+            self._set_keyframe(stamp_ns, view, pose, errors)
+            self._flow_px_s = 0.0
+        return self._estimate(stamp_ns, pose, errors, last.twist, twist_covariance,
+                              Status.DEGRADED if unseen_s <= self.max_gap_s else Status.LOST,
+                              stamp_ns - self._last.stamp_ns > self.max_gap_s * 1e9)
+
+    def _is_plausible(self, stamp_ns: int, twist: np.ndarray, covariance: np.ndarray) -> bool:
+        """Whether a robot can have come to this twist since the last one that was measured."""
+        change, unseen_s = twist - self._measured.twist, (stamp_ns - self._measured.stamp_ns) * 1e-9
+        allowed = (np.diag(HARDEST * _UNSEEN_ACCELERATION * unseen_s) ** 2
+                   + self._measured.twist_covariance + covariance)
+        return change @ np.linalg.solve(allowed, change) < IMPLAUSIBLE
+
+    def _is_frozen(self, view: np.ndarray) -> bool:
+        """Whether a moving camera gave the same image again."""
+        speeds = np.linalg.norm(self._measured.twist.reshape(2, 3), axis=1)
+        return bool((speeds > MOVING).any()) and np.array_equal(view, self._last_view)
+
+    def _set_keyframe(self, stamp_ns: int, view: np.ndarray, pose: np.ndarray, errors: np.ndarray,
+                      marks: list[_Mark] | None = None) -> None:
+        """marks: those before it that it was measured together with."""
+        self._keyframe = _Keyframe(stamp_ns, view, pose, errors)
+        self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 
     def _in_base(self, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Camera motion (6,) and sigma (6,) at canonical height -> base motion (4, 4), covariance (6, 6)."""
+        """Camera motion (6,) and sigma (6,) at canonical height -> base motion (4, 4), its errors' (6, 6).
+
+        The second maps errors in units of the student's sigma to the tangent space at the base's right.
+        """
         scale = np.array([self._scale] * 3 + [1.0] * 3)
         camera_motion = geometry.from_motion(motion * scale)
-        # The translation's errors are in the axes before the motion, the tangent space's after it.
-        R = camera_motion[:3, :3].T
-        covariance = geometry.rotate_covariance(np.diag((sigma * scale) ** 2), R)
         A = geometry.adjoint(self._base_T_camera)
         base_motion = self._base_T_camera @ camera_motion @ geometry.inverse(self._base_T_camera)
-        return base_motion, A @ covariance @ A.T
+        # The errors are in the axes before the motion, the tangent space's after it.
+        turn = np.kron(np.eye(2), camera_motion[:3, :3].T)
+        return base_motion, A @ turn @ np.diag(sigma * scale)
 
-    def _publish(self, stamp_ns, pose, covariance, twist, twist_covariance, status) -> Estimate:
-        in_odom = geometry.rotate_covariance(covariance, pose[:3, :3])
-        self._last = Estimate(stamp_ns, pose, in_odom, twist, twist_covariance, status)
-        return self._last
+    def _estimate(self, stamp_ns, pose, errors, twist, twist_covariance, status, after_gap=False) -> Estimate:
+        in_odom = geometry.rotate_covariance(errors[:6, :6], pose[:3, :3])
+        return Estimate(stamp_ns, pose, in_odom, twist, twist_covariance, status, after_gap)
+
+    # -- a planar robot ----------------------------------------------------------------------------
+    def _flat(self, pose: np.ndarray) -> np.ndarray:
+        """The pose (4, 4) with z, roll and pitch zero, where the base moves in the plane."""
+        if not self.planar:
+            return pose
+        yaw = np.arctan2(pose[1, 0], pose[0, 0])
+        return geometry.from_motion(np.array([pose[0, 3], pose[1, 3], 0, 0, 0, yaw]))
+
+    def _flat_errors(self, errors: np.ndarray) -> np.ndarray:
+        if not self.planar:
+            return errors
+        keep = np.r_[_PLANAR, np.ones(len(errors) - 6)]
+        held = np.r_[np.where(_PLANAR, 0, np.diag(_ORIGIN_COVARIANCE)), np.zeros(len(errors) - 6)]
+        return errors * np.outer(keep, keep) + np.diag(held)
+
+    def _flat_covariance(self, covariance: np.ndarray) -> np.ndarray:
+        return self._flat_errors(covariance)
+
+
+def _carried_back(earlier: np.ndarray, pose: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """A covariance (6, 6) in the tangent space at the right of `pose` as one at the right of `earlier`."""
+    A = geometry.adjoint(geometry.inverse(earlier) @ pose)
+    return A @ covariance @ A.T

@@ -20,6 +20,7 @@ from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from distill_vo.networks import MOTION, NetworkSettings, PoseRegressor
+from distill_vo.uncertainty import ErrorModel
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT = "flow-s"
@@ -33,6 +34,7 @@ class StudentSettings:
 
     network: NetworkSettings
     sigma_scale: tuple[float, ...] = (1.0,) * MOTION  # measured / predicted standard deviation
+    errors: ErrorModel = ErrorModel()  # how errors of one motion are related to those of the next
     camera: Camera = CANONICAL  # the view it was trained on
 
 
@@ -44,6 +46,7 @@ class Student:
         self.name, self.digest, self.device, self.settings = name, digest, device, settings
         self.front_end = FRONT_ENDS[settings.network.front_end]()
         self.network = network.to(device).eval()
+        self.errors = settings.errors
         self._sigma_scale = np.array(settings.sigma_scale)
         if device == "cpu":
             # For a network this small one core is the fastest, and gives the same bits everywhere.

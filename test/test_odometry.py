@@ -7,6 +7,9 @@ from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 from distill_vo.odometry import Status, VisualOdometry
+from distill_vo.student import Student
+from distill_vo.uncertainty import ErrorModel
+from training.data.rehearsal import RehearsalSettings, render_sequence
 
 PERIOD_NS = 100_000_000
 SIGMA = np.array([0.01, 0.01, 0.03, 0.001, 0.002, 0.001])
@@ -36,15 +39,21 @@ class KnowingStudent:
     """Images are their own number in grey; the motion between two is looked up in the truth."""
 
     def __init__(self, camera_poses: np.ndarray, flow_px: float = 10.0):
-        self.camera_poses, self.front_end = camera_poses, NumberReader(flow_px)
+        self.camera_poses, self.front_end, self.errors = camera_poses, NumberReader(flow_px), ErrorModel()
 
     def __call__(self, x):
         before, after = self.camera_poses[x[:2].astype(int)]
         return geometry.to_motion(geometry.inverse(before) @ after), SIGMA
 
 
+NOISE = np.random.default_rng(5).integers(0, 256, (CANONICAL.height // 8, CANONICAL.width // 8), np.uint8)
+SCENE = np.kron(NOISE, np.ones((8, 8), np.uint8))
+
+
 def image(number: int) -> np.ndarray:
-    return np.full((CANONICAL.height, CANONICAL.width), number, np.uint8)
+    view = SCENE.copy()
+    view[0, 0] = number
+    return view
 
 
 def drive(frames: int = 100) -> np.ndarray:
@@ -90,7 +99,7 @@ def test_pose_covariance_is_the_spread_of_many_noisy_drives(mounting):
 
     odometry = VisualOdometry(Noisy(truth), CANONICAL, base_T_camera)
     errors, covariances = [], []
-    for _ in range(300):
+    for _ in range(150):
         odometry.reset()
         for i in range(12):
             last = odometry.track(i * PERIOD_NS, image(i))
@@ -99,7 +108,7 @@ def test_pose_covariance_is_the_spread_of_many_noisy_drives(mounting):
         covariances.append(last.pose_covariance)
     # Normalised squared error: its mean over draws is the number of dimensions.
     nees = np.einsum("ni,nij,nj->n", errors, np.linalg.inv(covariances), errors)
-    assert nees.mean() == pytest.approx(6, abs=0.6)
+    assert nees.mean() == pytest.approx(6, abs=0.85)
 
 
 def test_covariances_are_symmetric_and_positive_definite_and_the_pose_only_gets_less_certain():
@@ -115,16 +124,16 @@ def test_covariances_are_symmetric_and_positive_definite_and_the_pose_only_gets_
     assert np.all(np.diff(sizes) > 0)
 
 
-def test_a_standing_robot_does_not_add_up_noise():
-    rng = np.random.default_rng(0)
-
-    class Noisy(KnowingStudent):
-        def __call__(self, x):
-            return rng.normal(size=6) * 1e-3, SIGMA
-
-    odometry = VisualOdometry(Noisy(None, flow_px=0.0), CANONICAL)
-    positions = [odometry.track(i * PERIOD_NS, image(0)).pose[:3, 3] for i in range(500)]
-    assert np.linalg.norm(positions, axis=1).max() < 0.01
+def test_a_robot_that_stands_for_ten_minutes_stays_within_a_centimetre():
+    street = next(iter(render_sequence(RehearsalSettings(seed=30_001, frames=2), 0))).image.astype(np.float32)
+    odometry, rng = VisualOdometry(Student.load(device="cpu"), CANONICAL), np.random.default_rng(0)
+    noise = rng.normal(0, 4, (7, *street.shape))
+    odometry.max_gap_s = 10.0
+    for i in range(0, 601, 5):  # seconds; the sensor has noise and the light flickers
+        seen = street * (1 + 0.03 * np.sin(i)) + np.roll(noise[i % 7], i, axis=1)
+        last = odometry.track(i * 10**9, np.clip(seen, 0, 255).astype(np.uint8))
+        assert np.linalg.norm(last.pose[:3, 3]) < 0.01 and np.linalg.norm(last.twist[:3]) < 0.01
+    assert last.status is Status.TRACKING and np.sqrt(last.pose_covariance.diagonal()).max() < 0.05
 
 
 def test_images_that_come_twice_or_late_are_dropped():
@@ -161,7 +170,7 @@ def test_a_gap_is_lost_coasts_along_the_arc_and_is_less_certain_than_what_was_se
                                geometry.inverse(arc[24]) @ arc[25], atol=1e-9)
 
 
-@pytest.mark.parametrize("flow_px", [0.0, 10.0])
+@pytest.mark.parametrize("flow_px", [2.0, 10.0])
 def test_twist_covariance_is_the_spread_of_twists_with_and_without_a_held_keyframe(flow_px):
     truth, rng = drive(4), np.random.default_rng(2)
 
@@ -172,13 +181,13 @@ def test_twist_covariance_is_the_spread_of_twists_with_and_without_a_held_keyfra
 
     odometry = VisualOdometry(Noisy(truth, flow_px), CANONICAL)
     twist, nees = geometry.log(geometry.inverse(truth[2]) @ truth[3]) / 0.1, []
-    for _ in range(300):
+    for _ in range(150):
         odometry.reset()
         for i in range(4):
             last = odometry.track(i * PERIOD_NS, image(i))
         error = last.twist - twist
         nees.append(error @ np.linalg.inv(last.twist_covariance) @ error)
-    assert np.mean(nees) == pytest.approx(6, abs=0.7)
+    assert np.mean(nees) == pytest.approx(6, abs=0.85)
 
 
 def test_reset_continues_from_the_given_pose():
@@ -200,3 +209,48 @@ def test_an_image_that_does_not_fit_the_calibration_is_refused():
     odometry = VisualOdometry(KnowingStudent(drive(3)), CANONICAL)
     with pytest.raises(InputError, match="64x48"):
         odometry.track(0, np.zeros((48, 64), np.uint8))
+
+
+def seen_and_unseen(max_gap_s: float = 1.0) -> list:
+    """Ten images of a steady drive at 10 Hz and 10 m/s, then darkness."""
+    straight = geometry.exp(np.arange(60)[:, None] * np.array([0, 0, 1.0, 0, 0, 0]))
+    odometry = VisualOdometry(KnowingStudent(straight), CANONICAL, max_gap_s=max_gap_s)
+    estimates = [odometry.track(i * PERIOD_NS, image(i)) for i in range(10)]
+    dark = np.random.default_rng(0).integers(0, 6, SCENE.shape).astype(np.uint8)
+    return estimates + [odometry.track(i * PERIOD_NS, dark) for i in range(10, 40)]
+
+
+@pytest.mark.parametrize("max_gap_s", [0.5, 1.0, 2.0])
+def test_darkness_is_bridged_at_the_last_twist_up_to_max_gap_ever_less_certain(max_gap_s):
+    *_, last = seen, *dark = seen_and_unseen(max_gap_s)[9:]
+    bridged = round(max_gap_s * 10)
+    assert [e.status for e in dark] == [Status.DEGRADED] * bridged + [Status.LOST] * (30 - bridged)
+    driven = np.minimum(np.arange(1, 31), bridged)
+    np.testing.assert_allclose([e.pose[2, 3] for e in dark], 9 + driven, atol=1e-6)
+    for name in ("pose_covariance", "twist_covariance"):
+        sizes = [np.linalg.eigvalsh(getattr(e, name)).max() for e in (seen, *dark)]
+        assert np.all(np.diff(sizes) > 0)
+    assert np.isfinite(last.pose_covariance).all() and np.abs(last.pose_covariance).max() < 1e5
+
+
+def test_a_moving_camera_that_repeats_its_image_is_not_believed_and_a_standing_one_is():
+    straight = geometry.exp(np.arange(60)[:, None] * np.array([0, 0, 1.0, 0, 0, 0]))
+    moving, standing = (VisualOdometry(KnowingStudent(poses), CANONICAL)
+                        for poses in (straight, np.tile(np.eye(4), (60, 1, 1))))
+    for i in range(5):
+        moving.track(i * PERIOD_NS, image(i))
+        standing.track(i * PERIOD_NS, image(i))
+    assert standing.track(5 * PERIOD_NS, image(4)).status is Status.TRACKING
+    repeated = moving.track(5 * PERIOD_NS, image(4))
+    assert repeated.status is Status.DEGRADED and repeated.pose[2, 3] == pytest.approx(5)
+    again = moving.track(6 * PERIOD_NS, image(6))
+    assert again.status is Status.TRACKING and again.pose[2, 3] == pytest.approx(6)
+
+
+def test_a_motion_that_no_robot_makes_is_not_believed():
+    poses = geometry.exp(np.arange(20)[:, None] * np.array([0, 0, 1.0, 0, 0, 0]))
+    poses[10, 2, 3] -= 20  # backwards at 200 m/s
+    odometry = VisualOdometry(KnowingStudent(poses), CANONICAL)
+    estimates = [odometry.track(i * PERIOD_NS, image(i)) for i in range(20)]
+    assert estimates[10].status is Status.DEGRADED and estimates[10].pose[2, 3] == pytest.approx(10)
+    assert estimates[-1].status is Status.TRACKING

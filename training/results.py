@@ -14,6 +14,7 @@ import numpy as np
 from distill_vo.networks import NetworkSettings, PoseRegressor, count_parameters
 from distill_vo.student import StudentSettings, save
 from distill_vo.trajectory import write_whole
+from training.calibrate import error_model, normalised_errors
 from training.data.cache import PairCache
 from training.validate import forward_tracks, predict, validate
 
@@ -28,7 +29,9 @@ def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: Pair
              extra: dict | None = None) -> None:
     """Write out/NAME.safetensors and out/run.json. `settings` is a dataclass that has `training`."""
     file = out / f"{name}.safetensors"
-    about = StudentSettings(network.settings, calibrate(network, validation, "cpu"))
+    sigma_scale = calibrate(network, validation, "cpu")
+    errors = error_model(normalised_errors(network, sigma_scale, validation))
+    about = StudentSettings(network.settings, sigma_scale, errors)
     digest = save(file, network.cpu(), about)
     figures = validate(network, validation, "cpu") | (extra or {})
     story = {

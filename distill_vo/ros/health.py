@@ -1,11 +1,16 @@
 """What a run of the node looked like: frames, what was not used and why, rate and latency."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from distill_vo.odometry import Estimate, Status
 
 RECENT = 1000  # latencies kept
+RECENT_FRAMES = 50  # over which the present rate is taken
+SILENCE_S = 5.0  # without an image: no longer alive
 
 
 class Health:
@@ -13,33 +18,90 @@ class Health:
 
     def __init__(self):
         self.frames = 0  # odometry published
-        self.lost = 0  # of these, with status lost
+        self.gaps = 0  # of these, after longer than max_gap without an image
         self.early = 0  # images before calibration and mounting were known
+        self.late = 0  # images that came twice, or after a later one
         self.unusable = 0  # images that could not be read or do not fit the calibration
+        self.paused = 0  # images that came while the node was paused
+        self.statuses: Counter[Status] = Counter()
+        self.status: Status | None = None
         self._latencies: deque[float] = deque(maxlen=RECENT)
-        self._first = self._last = 0.0
+        self._times: deque[float] = deque(maxlen=RECENT_FRAMES)
+        self._first = 0.0
+        self._heard = time.perf_counter()
 
-    def tracked(self, started: float, lost: bool) -> None:
-        """One image has become odometry; `started` is time.perf_counter() when it came in."""
-        self._last = time.perf_counter()
-        self._first = self._first or self._last
-        self._latencies.append(self._last - started)
+    def heard(self) -> float:
+        """An image has come in; returns the time of that for `tracked`."""
+        self._heard = time.perf_counter()
+        return self._heard
+
+    def tracked(self, started: float, estimate: Estimate | None) -> None:
+        """One image has become odometry, or None for a late one."""
+        if estimate is None:
+            self.late += 1
+            return
+        now = time.perf_counter()
+        self._first = self._first or now
+        self._times.append(now)
+        self._latencies.append(now - started)
         self.frames += 1
-        self.lost += lost
+        self.gaps += estimate.after_gap
+        self.status = estimate.status
+        self.statuses[estimate.status] += 1
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since an image came, or since activation."""
+        return time.perf_counter() - self._heard
 
     @property
     def rate_hz(self) -> float:
-        elapsed = self._last - self._first
+        """Over the whole run."""
+        elapsed = self._times[-1] - self._first if self._times else 0.0
         return (self.frames - 1) / elapsed if elapsed > 0 else 0.0
+
+    @property
+    def recent_rate_hz(self) -> float:
+        if len(self._times) < 2 or self.silent_s > SILENCE_S:
+            return 0.0
+        return (len(self._times) - 1) / (self._times[-1] - self._times[0])
 
     def latency_ms(self, percentile: float) -> float:
         return float(np.percentile(self._latencies, percentile)) * 1e3 if self._latencies else 0.0
 
+    def diagnostics(self, name: str, stamp, about: dict) -> DiagnosticArray:
+        """For /diagnostics; `about` is what else is to be told: device, model, camera."""
+        level, says = self._verdict()
+        values = {
+            "status": self.status.value if self.status else "waiting",
+            "rate (Hz)": f"{self.recent_rate_hz:.1f}",
+            "latency p50 (ms)": f"{self.latency_ms(50):.1f}",
+            "latency p95 (ms)": f"{self.latency_ms(95):.1f}",
+            "frames": self.frames, "frames degraded": self.statuses[Status.DEGRADED],
+            "frames lost": self.statuses[Status.LOST], "gaps": self.gaps,
+            "dropped: calibration or mounting unknown": self.early, "dropped: late or twice": self.late,
+            "dropped: unusable": self.unusable, "dropped: paused": self.paused, **about}
+        status = DiagnosticStatus(level=level, name=f"{name}: odometry", message=says, hardware_id=name,
+                                  values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = stamp
+        return array
+
+    def _verdict(self) -> tuple[bytes, str]:
+        if self.silent_s > SILENCE_S:
+            return DiagnosticStatus.STALE, f"no image for {self.silent_s:.0f} s"
+        if self.status is None:
+            return DiagnosticStatus.WARN, "waiting for images, calibration and mounting"
+        return {Status.TRACKING: (DiagnosticStatus.OK, "tracking"),
+                Status.DEGRADED: (DiagnosticStatus.WARN, "degraded: little can be seen"),
+                Status.LOST: (DiagnosticStatus.ERROR, "lost: nothing can be seen")}[self.status]
+
     def __str__(self) -> str:
         """One line: 300 frames (0 lost), 1 dropped, 29.9 Hz, latency 4.1 ms p50, 6.0 ms p95."""
-        dropped = f"{self.early + self.unusable} dropped"
-        if self.early or self.unusable:
-            dropped += (f" ({self.early} before calibration and mounting were known, "
-                        f"{self.unusable} unusable)")
-        return (f"{self.frames} frames ({self.lost} lost), {dropped}, {self.rate_hz:.1f} Hz, latency "
-                f"{self.latency_ms(50):.1f} ms p50, {self.latency_ms(95):.1f} ms p95")
+        reasons = {"before calibration and mounting were known": self.early, "late": self.late,
+                   "unusable": self.unusable, "while paused": self.paused}
+        told = ", ".join(f"{count} {why}" for why, count in reasons.items() if count)
+        dropped = f"{sum(reasons.values())} dropped" + f" ({told})" * bool(told)
+        return (f"{self.frames} frames ({self.statuses[Status.LOST]} lost), {dropped}, "
+                f"{self.rate_hz:.1f} Hz, latency {self.latency_ms(50):.1f} ms p50, "
+                f"{self.latency_ms(95):.1f} ms p95")

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Pose, PoseStamped, Quaternion, Transform, TransformStamped, Vector3
+from geometry_msgs.msg import (
+    Pose,
+    PoseStamped,
+    PoseWithCovarianceStamped,
+    Quaternion,
+    Transform,
+    TransformStamped,
+    Vector3,
+)
 from nav_msgs.msg import Odometry
 
 from distill_vo import geometry
+from distill_vo.errors import InputError
 
 if TYPE_CHECKING:
     from distill_vo.odometry import Estimate
@@ -75,3 +84,26 @@ def position_and_quaternion(pose: Pose) -> tuple[list[float], list[float]]:
     """geometry_msgs/Pose -> position (3) m and quaternion (4) xyzw."""
     p, q = pose.position, pose.orientation
     return [p.x, p.y, p.z], [q.x, q.y, q.z, q.w]
+
+
+def pose_with_covariance(message: PoseWithCovarianceStamped,
+                         frame: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """A pose (4, 4) in `frame` and its covariance (6, 6); None where all of that is zero (not told).
+
+    Raises InputError where it is in another frame, or is no pose.
+    """
+    where = message.header.frame_id.lstrip("/")
+    if where not in ("", frame.lstrip("/")):
+        raise InputError(f"set_pose: is given in {where}, not in {frame}; set RViz's fixed frame to {frame}.")
+    position, quaternion = position_and_quaternion(message.pose.pose)
+    covariance = np.array(message.pose.covariance).reshape(6, 6)
+    if not np.isfinite([*position, *quaternion]).all() or not abs(np.linalg.norm(quaternion) - 1) < 0.1:
+        raise InputError(f"set_pose: position {position} and quaternion {quaternion} are no pose.")
+    pose = geometry.from_position_quaternion(position, quaternion)
+    if not covariance.any():
+        return pose, None
+    # RViz leaves z, roll and pitch at zero, which is no covariance: there they are as good as known.
+    covariance = (covariance + covariance.T) / 2 + 1e-6 * np.eye(6)
+    if not np.isfinite(covariance).all() or np.linalg.eigvalsh(covariance).min() <= 0:
+        raise InputError("set_pose: its covariance is not positive definite.")
+    return pose, covariance

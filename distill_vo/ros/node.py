@@ -1,61 +1,38 @@
 """The lifecycle node: images, calibration and TF in; odometry, path and TF out.
 
 A thin shell: what is odometry lives in distill_vo.odometry. Subscribes `image` (or its compressed
-transport) and `camera_info`; publishes `odom`, `path` and odom -> base on /tf, with the images' stamps.
-configure loads the student, activate subscribes, deactivate releases, cleanup frees the device.
+transport), `camera_info` and `set_pose`; publishes `odom`, `path` and odom -> base on /tf, with the images'
+stamps, and /diagnostics. configure loads the student, activate subscribes, deactivate releases, cleanup frees
+the device.
 """
 
-import time
-import traceback
-from collections import deque
-from functools import wraps
+from dataclasses import replace
 
 import numpy as np
-from nav_msgs.msg import Odometry, Path
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_srvs.srv import Trigger
-from tf2_msgs.msg import TFMessage
+from std_srvs.srv import SetBool, Trigger
 
 from distill_vo.camera import Camera
 from distill_vo.errors import InputError
 from distill_vo.odometry import Estimate, Status, VisualOdometry
 from distill_vo.ros import messages, parameters
-from distill_vo.ros.health import Health
-from distill_vo.ros.transforms import DYNAMIC_QOS, TransformListener, static_publisher_line
+from distill_vo.ros.health import SILENCE_S, Health
+from distill_vo.ros.images import image_decoder
+from distill_vo.ros.lifecycle import transition
+from distill_vo.ros.outputs import Outputs
+from distill_vo.ros.transforms import TransformListener, static_publisher_line
 from distill_vo.ros.vo_parameters import PARAMETERS
-from distill_vo.sources.decode import decode
+from distill_vo.ros.waiting import why_nothing_comes
 from distill_vo.student import Student
 
-PATH_PERIOD_NS = 500_000_000  # image time between two poses of the path
-PATH_POSES = 2000
-PATIENCE_S = 5.0  # before the log says what is being waited for
 QUIET_S = 5.0  # between two log lines that say the same
 ENOUGH_COVERAGE = 0.8  # of the view the student was trained on
-
-
-def transition(work):
-    """A lifecycle callback that says in the log why it failed (rclpy swallows exceptions)."""
-
-    @wraps(work)
-    def callback(self, state):
-        try:
-            work(self)
-            self.fault = None
-            return getattr(LifecycleNode, work.__name__)(self, state)
-        except InputError as error:
-            self.fault = error
-            if not self._starting:  # then whoever started it says so
-                self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
-        except Exception:
-            self.get_logger().fatal(traceback.format_exc())
-            return TransitionCallbackReturn.ERROR
-
-    return callback
 
 
 class VisualOdometryNode(LifecycleNode):
@@ -66,7 +43,6 @@ class VisualOdometryNode(LifecycleNode):
         self.fault: InputError | None = None
         self._starting = False
         self.health = Health()
-        self._student: Student | None = None
         self._release()
         parameters.declare(self, PARAMETERS)
         self.add_on_set_parameters_callback(
@@ -88,12 +64,13 @@ class VisualOdometryNode(LifecycleNode):
         self._values = parameters.values(self, PARAMETERS)
         student = Student.load(self._values["model"], self._values["device"])
         student(np.zeros(student.front_end.shape, np.float32))  # the first call is the slow one
-        overridable = QoSOverridingOptions.with_default_policies()
-        self._odom_publisher = self.create_lifecycle_publisher(
-            Odometry, "odom", 10, qos_overriding_options=overridable)
-        self._path_publisher = self.create_lifecycle_publisher(Path, "path", 1)
-        self._tf_publisher = self.create_lifecycle_publisher(TFMessage, "/tf", DYNAMIC_QOS)
-        self._reset_service = self.create_service(Trigger, "~/reset", self._on_reset)
+        if self._values["calibration"]:
+            self._camera = Camera.from_yaml(self._values["calibration"], mount_height_m=1.0)
+        self._decode = image_decoder()
+        self._outputs = Outputs(self, self._values["odom_frame"], self._values["base_frame"])
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        self._offered = [self.create_service(Trigger, "~/reset", self._on_reset),
+                          self.create_service(SetBool, "~/pause", self._on_pause)]
         self._student = student
         self.get_logger().info(f"student {student.name} ({student.digest[:12]}) on {student.device}")
 
@@ -109,12 +86,16 @@ class VisualOdometryNode(LifecycleNode):
             image_type, image_topic = CompressedImage, f"{self.resolve_topic_name('image')}/compressed"
         overridable = QoSOverridingOptions.with_default_policies()
         # The calibration first: where both wait, rclpy takes them in the order of creation.
-        self._inputs = [
-            self.create_subscription(kind, topic, callback, qos, qos_overriding_options=overridable)
-            for kind, topic, callback in ((CameraInfo, "camera_info", self._on_camera_info),
-                                          (image_type, image_topic, self._on_image))]
-        self._watch = self.create_timer(PATIENCE_S, self._say_what_is_missing,
-                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
+        topics = [] if self._values["calibration"] else [(CameraInfo, "camera_info", self._on_camera_info)]
+        topics.append((image_type, image_topic, self._on_image))
+        self._inputs = [self.create_subscription(kind, topic, callback, qos,
+                                                 qos_overriding_options=overridable)
+                        for kind, topic, callback in topics]
+        self._inputs.append(self.create_subscription(PoseWithCovarianceStamped, "set_pose",
+                                                     self._on_set_pose, 1))
+        wall = Clock(clock_type=ClockType.STEADY_TIME)
+        self._watches = [self.create_timer(SILENCE_S, self._say_what_is_missing, clock=wall),
+                        self.create_timer(1.0, self._diagnose, clock=wall)]
 
     @transition
     def on_deactivate(self) -> None:
@@ -124,129 +105,172 @@ class VisualOdometryNode(LifecycleNode):
     def on_cleanup(self) -> None:
         self._close_inputs()
         if self._student is not None:
-            for publisher in (self._odom_publisher, self._path_publisher, self._tf_publisher):
-                self.destroy_lifecycle_publisher(publisher)
-            self.destroy_service(self._reset_service)
+            self._outputs.close()
+            self.destroy_publisher(self._diagnostics)
+            for service in self._offered:
+                self.destroy_service(service)
         self._release()
 
     on_shutdown = on_error = on_cleanup
 
     def _release(self) -> None:
         """Back to what is known before the node is configured."""
-        self._student = None
+        self._student: Student | None = None
         self._odometry: VisualOdometry | None = None
         self._camera: Camera | None = None
         self._last: Estimate | None = None
+        self._start: tuple[np.ndarray, np.ndarray | None] | None = None  # pose to begin at, its covariance
         self._transforms: TransformListener | None = None
         self._inputs: list = []
-        self._path: deque = deque(maxlen=PATH_POSES)
         self._image_frame: str | None = None
+        self._paused = False
 
     def _close_inputs(self) -> None:
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         if self._inputs:
             self._transforms.close()
-            self.destroy_timer(self._watch)
+            for timer in self._watches:
+                self.destroy_timer(timer)
         self._inputs = []
 
     # -- what comes in -----------------------------------------------------------------------------
     def _on_camera_info(self, message: CameraInfo) -> None:
         try:
-            camera = Camera.from_camera_info(message, self._values["camera_height"])
+            camera = Camera.from_camera_info(message, mount_height_m=1.0)
         except InputError as error:
             self.get_logger().error(str(error), throttle_duration_sec=QUIET_S)
             return
         if camera != self._camera:
-            self._camera, self._odometry = camera, None
+            self._camera = camera
+            self._try_to_recalibrate()
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        started = time.perf_counter()
+        started = self.health.heard()
+        if self._paused:
+            self.health.paused += 1
+            return
         self._image_frame = self._values["camera_frame"] or message.header.frame_id
         try:
             odometry = self._odometry or self._begin()
             if odometry is None:
                 self.health.early += 1
                 return
-            estimate = odometry.track(messages.ns_from_time(message.header.stamp), decode(message))
+            odometry.max_gap_s = float(self.get_parameter("max_gap").value)
+            estimate = odometry.track(messages.ns_from_time(message.header.stamp), self._decode(message))
         except InputError as error:
             self.health.unusable += 1
             self.get_logger().warning(f"image dropped: {error}", throttle_duration_sec=QUIET_S)
             return
         if estimate is not None:
-            self._publish(estimate)
-            self.health.tracked(started, estimate.status is Status.LOST)
+            self._outputs.publish(estimate)
+            self._warn_of_change(estimate)
+            self._last = estimate
+        self.health.tracked(started, estimate)
 
     def _begin(self) -> VisualOdometry | None:
         """The odometry, once calibration and mounting are known; a new calibration goes on where it is."""
         base_T_camera = self._transforms.lookup(self._values["base_frame"], self._image_frame)
-        if self._camera is None or base_T_camera is None:
+        height_m = self._height_m()
+        if self._camera is None or base_T_camera is None or height_m is None:
             return None
-        odometry = VisualOdometry(self._student, self._camera, base_T_camera)
+        camera = replace(self._camera, mount_height_m=height_m)
+        odometry = VisualOdometry(self._student, camera, base_T_camera, planar=self._values["planar"])
         if self._last is not None:
             odometry.reset(self._last.pose, self._last.pose_covariance)
+        elif self._start is not None:
+            odometry.reset(*self._start)
         self._odometry = odometry
         self._transforms.close()
-        self.get_logger().info(f"calibration and mounting known after {self.health.early} images")
-        if odometry.view.coverage < ENOUGH_COVERAGE:
-            self.get_logger().warning(f"the camera sees only {odometry.view.coverage:.0%} of the view the "
-                                      "student was trained on: expect less accuracy")
+        coverage = odometry.view.coverage
+        self.get_logger().info(f"calibration and mounting known after {self.health.early} images: the "
+                               f"camera, {height_m:.2f} m high, covers {coverage:.0%} of the student's view")
+        if coverage < ENOUGH_COVERAGE:
+            self.get_logger().warning(f"the camera sees only {coverage:.0%} of the view the student was "
+                                      "trained on: expect less accuracy")
         return odometry
 
+    def _try_to_recalibrate(self) -> None:
+        """Another calibration while it runs: goes on with it, or as before where it cannot be used."""
+        try:
+            if self._odometry is not None:
+                self._odometry.calibrate(replace(self._camera, mount_height_m=self._height_m()))
+                self.get_logger().info("another calibration, which covers "
+                                       f"{self._odometry.view.coverage:.0%} of the student's view")
+        except InputError as error:
+            self.get_logger().error(str(error))
+
+    def _height_m(self) -> float | None:
+        """The camera's above the ground, None while it is not known. Raises InputError."""
+        if self._values["camera_height"] > 0:
+            return self._values["camera_height"]
+        ground_T_camera = self._transforms.lookup(self._values["ground_frame"], self._image_frame)
+        if ground_T_camera is not None and not ground_T_camera[2, 3] >= 0.05:
+            raise InputError(f"camera_height is 0, but TF puts the camera {ground_T_camera[2, 3]:.2f} m "
+                             f"above {self._values['ground_frame']}; correct TF or set camera_height.")
+        return None if ground_T_camera is None else float(ground_T_camera[2, 3])
+
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._last = None
-        self._path.clear()
-        if self._odometry is not None:
-            self._odometry.reset()
+        self._start_at(None)
         response.success, response.message = True, "The next image is the origin."
         return response
 
-    # -- what goes out -----------------------------------------------------------------------------
-    def _publish(self, estimate: Estimate) -> None:
-        odom, base = self._values["odom_frame"], self._values["base_frame"]
-        if self.get_parameter("publish_tf").value:
-            transform = messages.transform_stamped(estimate.stamp_ns, odom, base, estimate.pose)
-            self._tf_publisher.publish(TFMessage(transforms=[transform]))
-        self._odom_publisher.publish(messages.odometry(estimate, odom, base))
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._paused = request.data
+        response.success = True
+        response.message = "Images are passed over." if request.data else "Goes on as after a gap."
+        return response
+
+    def _on_set_pose(self, message: PoseWithCovarianceStamped) -> None:
+        try:
+            self._start_at(messages.pose_with_covariance(message, self._values["odom_frame"]))
+        except InputError as error:
+            self.get_logger().error(str(error))
+
+    def _start_at(self, start: tuple[np.ndarray, np.ndarray | None] | None) -> None:
+        """The next image is at this pose with this covariance; None: at the origin."""
+        self._last, self._start = None, start
+        self._outputs.forget_path()
+        if self._odometry is not None:
+            self._odometry.reset(*(start or ()))
+
+    # -- what is said ------------------------------------------------------------------------------
+    def _warn_of_change(self, estimate: Estimate) -> None:
+        before = self._last.status if self._last else Status.TRACKING
         if self._last is not None and estimate.stamp_ns < self._last.stamp_ns:
             self.get_logger().warning("stamps went back: started anew at the origin")
-            self._path.clear()
-        self._warn_of_change(self._last.status if self._last else Status.TRACKING, estimate.status)
-        self._last = estimate
-        self._extend_path(messages.pose_stamped(estimate.stamp_ns, odom, estimate.pose))
+        if estimate.status is not before:
+            self.get_logger().warning({
+                Status.TRACKING: "tracking again", Status.DEGRADED: "degraded: little can be seen",
+                Status.LOST: "lost: how it moved is not known, the pose is carried on"}[estimate.status])
 
-    def _warn_of_change(self, before: Status, now: Status) -> None:
-        if now is not before:
-            self.get_logger().warning("tracking again" if now is Status.TRACKING else
-                                      "lost: how it moved is not known, the pose is carried on")
-
-    def _extend_path(self, pose) -> None:
-        newest = self._path[-1] if self._path else None
-        elapsed_ns = self._last.stamp_ns - messages.ns_from_time(newest.header.stamp) if newest else None
-        if elapsed_ns is not None and elapsed_ns < PATH_PERIOD_NS:
-            return
-        self._path.append(pose)
-        if self._path_publisher.get_subscription_count():
-            self._path_publisher.publish(Path(header=pose.header, poses=list(self._path)))
+    def _diagnose(self) -> None:
+        about = {"device": self._student.device, "model": self._student.name,
+                 "model hash": self._student.digest[:12]}
+        if self._odometry is not None:
+            about["camera coverage"] = f"{self._odometry.view.coverage:.0%}"
+        self._diagnostics.publish(self.health.diagnostics(
+            self.get_fully_qualified_name(), self.get_clock().now().to_msg(), about))
 
     def _say_what_is_missing(self) -> None:
-        """Every few seconds until odometry flows, on the wall's clock: what is waited for, and the remedy."""
-        if self._odometry is not None:
+        """Every few seconds on the wall's clock, while odometry does not flow: what for, and the remedy."""
+        silent = self.health.silent_s >= SILENCE_S
+        for subscription in self._inputs[:-1]:
+            is_image = subscription.msg_type is not CameraInfo
+            if (silent and not self._paused) if is_image else self._camera is None:
+                self.get_logger().warning(why_nothing_comes(self, subscription))
+        if self._odometry is not None or self._image_frame is None:
             return
-        info, image = self._inputs
-        for subscription in (image, info):
-            if self._image_frame is None or (subscription is info and self._camera is None):
-                topic = subscription.topic_name
-                self.get_logger().warning(
-                    f"nothing on {topic} yet; it has {self.count_publishers(topic)} publishers "
-                    "(see ros2 topic info -v for their QoS, and remap the topic where it is another)")
         if self._image_frame == "":
             self.get_logger().warning("images have no frame_id; set camera_frame to the optical frame")
-        elif self._image_frame is not None:
-            self._say_if_mounting_is_missing(self._values["base_frame"], self._image_frame)
+            return
+        self._say_if_transform_is_missing(self._values["base_frame"])
+        if self._values["camera_height"] == 0:
+            self._say_if_transform_is_missing(self._values["ground_frame"])
 
-    def _say_if_mounting_is_missing(self, base: str, camera: str) -> None:
-        if self._transforms.lookup(base, camera) is None:
+    def _say_if_transform_is_missing(self, frame: str) -> None:
+        if self._transforms.lookup(frame, self._image_frame) is None:
             self.get_logger().warning(
-                f"no transform {base} -> {camera} on /tf_static or /tf; {self.health.early} images "
-                f"dropped so far. For a camera that looks ahead: {static_publisher_line(base, camera)}")
+                f"no transform {frame} -> {self._image_frame} on /tf_static or /tf; {self.health.early} "
+                f"images dropped so far. For a camera that looks ahead: "
+                f"{static_publisher_line(frame, self._image_frame)}")

@@ -34,11 +34,21 @@ ENCODINGS = {
 }
 
 
-def decode(msg) -> np.ndarray:
+def unpack(msg) -> np.ndarray:
+    """A sensor_msgs/Image whose size was checked -> (H, W) or (H, W, channels), uint8 or native uint16."""
+    size, channels, _ = ENCODINGS[msg.encoding]
+    kind = np.dtype("u1" if size == 1 else ">u2" if msg.is_bigendian else "<u2")
+    rows = np.frombuffer(msg.data, np.uint8)[: msg.step * msg.height].reshape(msg.height, msg.step)
+    pixels = np.ascontiguousarray(rows[:, : msg.width * channels * size]).view(kind)
+    return pixels.reshape((msg.height, msg.width, channels) if channels > 1 else (msg.height, msg.width))
+
+
+def decode(msg, unpack=unpack) -> np.ndarray:
     """sensor_msgs Image or CompressedImage -> grey (H, W) or BGR (H, W, 3) uint8. Raises
     InputError.
 
-    The array may share the message's memory, and may then be read only.
+    The array may share the message's memory, and may then be read only. `unpack` is what takes the pixels out
+    of an Image.
     """
     if not hasattr(msg, "encoding"):
         if "compressedDepth" in msg.format:
@@ -49,22 +59,20 @@ def decode(msg) -> np.ndarray:
                          f"{', '.join(ENCODINGS)}.")
     size, channels, conversion = ENCODINGS[msg.encoding]
     width, height, step = int(msg.width), int(msg.height), int(msg.step)
-    data = np.frombuffer(msg.data, np.uint8)
+    there = len(np.frombuffer(msg.data, np.uint8))
     row = width * channels * size
     if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE) or step < row \
-            or len(data) < step * height:
+            or there < step * height:
         raise InputError(f"image: {width}x{height} {msg.encoding} with rows of {step} bytes does "
-                         f"not fit its {len(data)} bytes; the message is damaged.")
+                         f"not fit its {there} bytes; the message is damaged.")
     if "yuv" in msg.encoding or msg.encoding in ("uyvy", "yuyv"):
         if width % 2:
             raise InputError(f"image: {msg.encoding} must have an even width, not {width}.")
     elif msg.encoding.startswith("bayer") and min(width, height) < 3:
         raise InputError(f"image: {width}x{height} is too small for {msg.encoding}.")
-    rows = data[: step * height].reshape(height, step)[:, :row]
-    if size == 2:  # the upper byte of each channel
-        rows = rows[:, 0::2] if msg.is_bigendian else rows[:, 1::2]
-    image = rows.reshape(height, width, channels) if channels > 1 else rows
-    image = np.ascontiguousarray(image)
+    image = unpack(msg)
+    if size == 2:
+        image = (image >> 8).astype(np.uint8)
     return image if conversion is None else cv2.cvtColor(image, conversion)
 
 

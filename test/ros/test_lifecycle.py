@@ -33,11 +33,12 @@ def test_it_holds_topics_and_student_only_while_it_needs_them(node):
     assert topics(node) == set()
     for _ in range(2):
         assert node.trigger_configure() == SUCCESS
-        assert topics(node) == {"/odom", "/path", "/tf"}
+        assert topics(node) == {"/odom", "/path", "/tf", "/diagnostics"}
         assert node.trigger_activate() == SUCCESS
-        assert topics(node) == {"/odom", "/path", "/tf", "/tf_static", "/image", "/camera_info"}
+        assert topics(node) == {
+            "/odom", "/path", "/tf", "/diagnostics", "/tf_static", "/image", "/camera_info", "/set_pose"}
         assert node.trigger_deactivate() == SUCCESS
-        assert topics(node) == {"/odom", "/path", "/tf"}
+        assert topics(node) == {"/odom", "/path", "/tf", "/diagnostics"}
         assert node.trigger_cleanup() == SUCCESS
         assert topics(node) == set()
         assert node.set_parameters([Parameter("camera_height", value=1.0)])[0].successful

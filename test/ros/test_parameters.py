@@ -11,7 +11,7 @@ from distill_vo.ros.vo_parameters import PARAMETERS
 
 
 @pytest.mark.parametrize("name, value", [
-    ("camera_height", 2), ("camera_height", 0.05), ("device", "cpu"), ("publish_tf", False),
+    ("camera_height", 2), ("camera_height", 0.0), ("max_gap", 5), ("device", "cpu"), ("publish_tf", False),
     ("image_depth", 1), ("camera_frame", ""),
     ("use_sim_time", True), ("qos_overrides./image.subscription.depth", 3)])
 def test_what_is_allowed_passes(name, value):
@@ -19,7 +19,8 @@ def test_what_is_allowed_passes(name, value):
 
 
 @pytest.mark.parametrize("name, value, allowed", [
-    ("camera_height", 0.0, "from 0.05 to 100.0"), ("camera_height", float("nan"), "from 0.05"),
+    ("camera_height", -0.1, "from 0.0 to 100.0"), ("camera_height", float("nan"), "from 0.0"),
+    ("max_gap", 0.0, "from 0.05 to 60.0"),
     ("camera_height", "tall", "a number"), ("camera_height", True, "a number"),
     ("image_depth", 1.5, "a whole number"), ("publish_tf", "yes", "true or false"),
     ("device", "tpu", "auto, cpu, cuda"), ("model", 3, "text"), ("modell", "flow-s", "model")])

@@ -1,0 +1,59 @@
+"""How much of the view can be followed from one image to the next: what tells whether a motion is known.
+
+Views are canonical, (192, 640) grey or (192, 640, 3) BGR uint8. They are judged in blocks of 32x32 pixels
+after averaging over 4x4, which leaves what a scene shows and takes out what a sensor adds.
+"""
+
+import cv2
+import numpy as np
+
+from distill_vo.camera import CANONICAL
+
+SHRINK = 4
+SIZE = (CANONICAL.width // SHRINK, CANONICAL.height // SHRINK)  # of the averaged view, width first
+BLOCKS = (20, 6)
+CONTRAST = 2.5  # grey levels of standard deviation that a block must show
+LIKENESS = 0.6  # correlation of a block with where the flow says it went
+
+
+def texture(view: np.ndarray) -> float:
+    """Share (0..1) of the blocks in which there is something to follow."""
+    small = _shrunk(view)
+    return float((_variance(small, small) > CONTRAST**2).mean())
+
+
+def followed(previous: np.ndarray, current: np.ndarray, x: np.ndarray) -> float:
+    """Share (0..1) of the blocks that hold something and are found where the flow says they went.
+
+    x (2, rows, columns): flow in canonical pixels. What left the view does not count. Other front ends do not
+    say where things went: then it is the share with texture in the poorer of both views.
+    """
+    if x.ndim != 3 or len(x) != 2:
+        return min(texture(previous), texture(current))
+    a, b = _shrunk(previous), _shrunk(current)
+    u, v = (cv2.resize(np.ascontiguousarray(part), SIZE) / SHRINK for part in x)
+    to_x, to_y = _COLUMNS + u, _ROWS + v
+    b = cv2.remap(b, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = (to_x >= 0) & (to_x <= SIZE[0] - 1) & (to_y >= 0) & (to_y <= SIZE[1] - 1)
+    inside = _mean(inside.astype(np.float32)) > 0.9
+    of_a, of_b, of_both = _variance(a, a), _variance(b, b), _variance(a, b)
+    # Where both hold something, the root is of a positive number.
+    alike = (np.minimum(of_a, of_b) > CONTRAST**2) & (of_both > LIKENESS * np.sqrt(np.abs(of_a * of_b)))
+    return float((alike & inside).sum() / max(inside.sum(), 1))
+
+
+_COLUMNS, _ROWS = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in SIZE))
+
+
+def _shrunk(view: np.ndarray) -> np.ndarray:
+    grey = view if view.ndim == 2 else cv2.cvtColor(view, cv2.COLOR_BGR2GRAY)
+    return cv2.resize(grey, SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    return cv2.resize(values, BLOCKS, interpolation=cv2.INTER_AREA)
+
+
+def _variance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Covariance of two averaged views in each block, (6, 20), grey levels squared."""
+    return _mean(a * b) - _mean(a) * _mean(b)

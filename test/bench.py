@@ -1,0 +1,89 @@
+"""The node on a bench: configured and activated in this process, its callbacks called, nothing on the wire.
+
+What it publishes is in lists; everything it would have been sent is handed to it in order, so that nothing
+depends on discovery or timing.
+"""
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import SetBool, Trigger
+from tf2_msgs.msg import TFMessage
+
+from distill_vo import geometry
+from distill_vo.camera import Camera
+from distill_vo.ros import messages
+from distill_vo.ros.node import VisualOdometryNode
+
+FORWARD = geometry.from_position_quaternion([0.3, 0.0, 1.65], [-0.5, 0.5, -0.5, 0.5])  # base_T_camera
+
+
+class Bench:
+    """See the module. Parameters are the node's; a mounting and calibration are given by `prepare`."""
+
+    def __init__(self, **parameters):
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = VisualOdometryNode(context=self.context, parameter_overrides=[
+            Parameter(name, value=value) for name, value in (parameters | {"autostart": False}).items()])
+        if self.node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+            return  # node.fault tells why
+        self.node.trigger_activate()
+        self.odometry, self.transforms = [], []
+        self.node._outputs._odometry.publish = self.odometry.append
+        self.node._outputs._tf.publish = lambda message: self.transforms.extend(message.transforms)
+
+    def close(self) -> None:
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+    def mount(self, T: np.ndarray = FORWARD, parent: str = "base_link",
+              child: str = "camera_optical") -> None:
+        self.node._transforms.hear(TFMessage(transforms=[messages.transform_stamped(0, parent, child, T)]))
+
+    def calibrate(self, camera: Camera) -> None:
+        self.node._on_camera_info(camera_info(camera))
+
+    def show(self, stamp_ns: int, image: np.ndarray) -> None:
+        self.take(image_message(stamp_ns, image))
+
+    def take(self, message) -> None:
+        self.node._on_image(message)
+
+    def reset(self) -> Trigger.Response:
+        return self.node._on_reset(Trigger.Request(), Trigger.Response())
+
+    def pause(self, on: bool) -> SetBool.Response:
+        return self.node._on_pause(SetBool.Request(data=on), SetBool.Response())
+
+    def set_pose(self, T: np.ndarray, covariance: np.ndarray, frame: str = "odom") -> None:
+        message = PoseWithCovarianceStamped()
+        message.header.frame_id = frame
+        message.pose.pose = messages.pose_stamped(0, frame, T).pose
+        message.pose.covariance = np.asarray(covariance, float).ravel()
+        self.node._on_set_pose(message)
+
+    def diagnostics(self) -> tuple[bytes, dict[str, str]]:
+        """Level and values of what would go to /diagnostics now."""
+        told = []
+        publish, self.node._diagnostics.publish = self.node._diagnostics.publish, told.append
+        self.node._diagnose()
+        self.node._diagnostics.publish = publish
+        (status,) = told[0].status
+        return status.level, {pair.key: pair.value for pair in status.values}
+
+
+def camera_info(camera: Camera) -> CameraInfo:
+    return CameraInfo(width=camera.width, height=camera.height, distortion_model=camera.model,
+                      d=list(camera.distortion), k=camera.K.ravel())
+
+
+def image_message(stamp_ns: int, image: np.ndarray, frame: str = "camera_optical") -> Image:
+    """Grey (H, W) or BGR (H, W, 3) uint8."""
+    message = Image(height=image.shape[0], width=image.shape[1], step=image[0].nbytes,
+                    encoding="mono8" if image.ndim == 2 else "bgr8", data=image.tobytes())
+    message.header.stamp, message.header.frame_id = messages.time_from_ns(stamp_ns), frame
+    return message

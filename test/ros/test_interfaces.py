@@ -1,0 +1,217 @@
+"""What the node promises beside odometry itself: frames, services, parameters, diagnostics."""
+
+import numpy as np
+import pytest
+from bench import FORWARD, Bench
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+
+from distill_vo import geometry
+from distill_vo.camera import Camera
+from distill_vo.ros import messages
+from distill_vo.ros.waiting import why_nothing_comes
+
+PERIOD_NS = 100_000_000
+CAMERA = Camera(320, 96, 190.0, 190.0, 159.5, 45.0)
+
+
+@pytest.fixture
+def bench(domain, model):
+    """bench(parameter=value, ...): see Bench."""
+    benches = []
+
+    def make(**parameters) -> Bench:
+        benches.append(Bench(model=str(model), **parameters))
+        return benches[-1]
+
+    yield make
+    for one in benches:
+        one.close()
+
+
+def drive(bench: Bench, images, first: int = 0) -> list:
+    for k, image in enumerate(images, first):
+        bench.show(k * PERIOD_NS, image)
+    return bench.odometry
+
+
+def pose_of(message) -> np.ndarray:
+    return geometry.from_position_quaternion(*messages.position_and_quaternion(message.pose.pose))
+
+
+def ready(bench: Bench, mounting=FORWARD) -> Bench:
+    bench.mount(mounting)
+    bench.calibrate(CAMERA)
+    return bench
+
+
+@pytest.mark.parametrize("rotation", [[0, 0, 1.57], [0.0, 0.35, 0], [1.57, 0, 0]],
+                         ids=["left", "down", "rolled"])
+@pytest.mark.parametrize("base", ["base_link", "base_footprint"])
+def test_any_mounting_and_base_moves_as_the_camera_moves(bench, images, base, rotation):
+    looking = geometry.from_motion(np.array([0.4, 0.1, 0.0, *rotation])) @ FORWARD
+    camera = bench(base_frame="camera_optical")
+    camera.mount(np.eye(4), "camera_optical", "unused")
+    camera.calibrate(CAMERA)
+    robot = bench(base_frame=base)
+    robot.mount(looking, base)
+    robot.calibrate(CAMERA)
+    for of_camera, of_base in zip(drive(camera, images[:4]), drive(robot, images[:4]), strict=True):
+        expected = looking @ pose_of(of_camera) @ geometry.inverse(looking)
+        np.testing.assert_allclose(pose_of(of_base), expected, atol=1e-9)
+        assert of_base.child_frame_id == base
+
+
+def test_the_mounting_is_looked_up_once(bench, images):
+    robot, again = ready(bench()), ready(bench())
+    drive(robot, images[:3])
+    drive(again, images[:3])
+    again.mount(np.eye(4))
+    for a, b in zip(drive(robot, images[3:6], 3), drive(again, images[3:6], 3), strict=True):
+        assert a == b
+
+
+def test_tf_is_odom_to_base_or_the_other_way_or_nothing(bench, images):
+    usual, inverted, silent = (ready(bench(**p)) for p in ({}, {"invert_tf": True}, {"publish_tf": False}))
+    for robot in (usual, inverted, silent):
+        drive(robot, images[:3])
+    a, b = usual.transforms[-1], inverted.transforms[-1]
+    assert (a.header.frame_id, a.child_frame_id) == ("odom", "base_link")
+    assert (b.header.frame_id, b.child_frame_id) == ("base_link", "odom")
+    np.testing.assert_allclose(messages.matrix_from_transform(a.transform)
+                               @ messages.matrix_from_transform(b.transform), np.eye(4), atol=1e-12)
+    assert not silent.transforms and len(silent.odometry) == 3
+
+
+def test_a_planar_robot_neither_climbs_nor_tilts_and_says_how_sure_it_is(bench, images):
+    looking = geometry.from_motion(np.array([0.0, 0, 0, 0.1, 0.2, 0.3])) @ FORWARD
+    for message in drive(ready(bench(planar=True), looking), images):
+        pose, twist = pose_of(message), message.twist.twist
+        assert pose[2, 3] == 0 and np.allclose(pose[2, :2], 0) and pose[2, 2] == pytest.approx(1)
+        assert np.allclose([twist.linear.z, twist.angular.x, twist.angular.y], 0, atol=1e-12)
+        for values in (message.pose.covariance, message.twist.covariance):
+            covariance = values.reshape(6, 6)
+            assert np.linalg.eigvalsh(covariance).min() > 0
+            assert np.all(covariance.diagonal()[2:5] <= 1e-6) and np.allclose(covariance[2:5, [0, 1, 5]], 0)
+
+
+def test_the_scale_comes_from_tf_where_the_height_is_zero(bench, images):
+    known, from_tf = ready(bench(camera_height=1.3)), bench(camera_height=0.0)
+    from_tf.calibrate(CAMERA)
+    from_tf.mount()
+    drive(from_tf, images[:2])
+    assert not from_tf.odometry  # the ground is not known yet
+    from_tf.mount(geometry.from_motion(np.array([0, 0, -0.35, 0, 0, 0])), "base_footprint", "base_link")
+    for a, b in zip(drive(known, images), drive(from_tf, images), strict=True):
+        np.testing.assert_allclose(pose_of(a), pose_of(b), atol=1e-9)
+
+
+def test_a_ground_above_the_camera_is_refused(bench, images):
+    robot = ready(bench(camera_height=0.0))
+    robot.mount(geometry.from_motion(np.array([0, 0, -2.0, 0, 0, 0])), "base_footprint", "base_link")
+    drive(robot, images[:2])
+    assert not robot.odometry and robot.node.health.unusable == 2
+
+
+def test_a_calibration_file_stands_in_for_the_topic(bench, images, tmp_path):
+    (tmp_path / "camera.yaml").write_text(
+        "image_width: 320\nimage_height: 96\ndistortion_model: plumb_bob\n"
+        "camera_matrix: {data: [190., 0, 159.5, 0, 190., 45., 0, 0, 1]}\n")
+    from_file, from_topic = bench(calibration=str(tmp_path / "camera.yaml")), ready(bench())
+    from_file.mount()
+    assert "/camera_info" not in {s.topic_name for s in from_file.node.subscriptions}
+    assert drive(from_file, images[:4]) == drive(from_topic, images[:4])
+
+
+def test_a_calibration_file_that_is_none_fails_to_configure(bench):
+    assert "nowhere.yaml" in str(bench(calibration="nowhere.yaml").node.fault)
+
+
+def test_the_pose_is_set_with_its_covariance_and_what_is_no_pose_is_refused(bench, images):
+    robot = ready(bench())
+    drive(robot, images[:2])
+    pose = geometry.from_motion(np.array([5.0, 6, 0, 0, 0, 1]))
+    covariance = np.diag([0.25, 0.25, 0, 0, 0, 0.07])  # as RViz sends it
+    robot.set_pose(pose, covariance)
+    message = drive(robot, images[2:3], 2)[-1]
+    np.testing.assert_allclose(pose_of(message), pose, atol=1e-12)
+    told = message.pose.covariance.reshape(6, 6)
+    np.testing.assert_allclose(told, covariance + 1e-6 * np.eye(6), atol=1e-9)
+    robot.set_pose(pose, covariance, frame="map")
+    robot.set_pose(np.full((4, 4), np.nan), covariance)
+    robot.set_pose(np.eye(4), -np.eye(6))
+    step = geometry.inverse(pose) @ pose_of(drive(robot, images[3:4], 3)[-1])
+    assert np.linalg.norm(step[:3, 3]) < 2  # it goes on from there
+
+
+def test_reset_and_pause(bench, images):
+    robot = ready(bench())
+    drive(robot, images[:3])
+    assert robot.pause(True).success
+    drive(robot, images[3:6], 3)
+    assert len(robot.odometry) == 3 and robot.node.health.paused == 3
+    assert robot.pause(False).success
+    assert len(drive(robot, images[6:7], 6)) == 4
+    assert robot.reset().success
+    assert np.array_equal(pose_of(drive(robot, images[7:8], 7)[-1]), np.eye(4))
+
+
+def test_diagnostics_tell_status_rate_latency_drops_model_and_camera(bench, images):
+    robot = bench()
+    assert robot.diagnostics()[0] == DiagnosticStatus.WARN  # waiting
+    drive(robot, images[:1])
+    ready(robot)
+    drive(robot, images[1:8], 1)
+    robot.show(3 * PERIOD_NS, images[3])
+    robot.show(9 * PERIOD_NS, images[3][:50])
+    level, values = robot.diagnostics()
+    assert level == DiagnosticStatus.OK and values["status"] == "tracking"
+    assert (values["frames"], values["dropped: late or twice"], values["dropped: unusable"],
+            values["dropped: calibration or mounting unknown"]) == ("7", "1", "1", "1")
+    assert values["device"] == "cpu" and len(values["model hash"]) == 12 and values["model"] == "tiny"
+    assert values["camera coverage"] == "100%"
+    assert float(values["rate (Hz)"]) > 0
+    assert 0 < float(values["latency p50 (ms)"]) <= float(values["latency p95 (ms)"])
+    for k in range(8, 30):
+        robot.show(k * PERIOD_NS, np.zeros_like(images[0]))
+    level, values = robot.diagnostics()
+    assert level == DiagnosticStatus.ERROR and int(values["frames degraded"]) >= 10
+    robot.show(90 * PERIOD_NS, images[0])
+    assert robot.diagnostics()[1]["gaps"] == "1"
+
+
+def test_max_gap_may_change_while_it_runs(bench, images):
+    from rclpy.parameter import Parameter
+
+    robot = ready(bench())
+    drive(robot, images[:2])
+    assert robot.node.set_parameters([Parameter("max_gap", value=5.0)])[0].successful
+    robot.show(40 * PERIOD_NS, images[2])
+    assert robot.diagnostics()[1]["gaps"] == "0"
+
+
+def test_a_camera_that_sees_too_little_is_warned_of(bench, images, capfd):
+    robot = bench()
+    robot.mount()
+    robot.calibrate(Camera(320, 96, 380.0, 380.0, 159.5, 45.0))
+    drive(robot, images[:1])
+    assert robot.diagnostics()[1]["camera coverage"] == "25%"
+    assert "sees only 25%" in capfd.readouterr().err
+
+
+def test_silence_names_the_topic_its_publishers_and_a_qos_that_does_not_fit(bench, robot):
+    node = bench(image_reliability="reliable").node
+    image, info = node._inputs[1], node._inputs[0]
+    unreliable = robot.node.create_publisher(Image, "image", QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    robot.node.create_publisher(CameraInfo, "front/camera_info", 1)
+    assert robot.until(lambda: node.count_publishers("image") == 2 and node.count_publishers(
+        "front/camera_info") and node.count_publishers("camera_info"))
+    said = why_nothing_comes(node, image)
+    assert "/image (sensor_msgs/msg/Image)" in said and "2 publishers" in said
+    assert said.count("the QoS of /robot does not fit") == 1 and "best_effort" in said
+    robot.node.destroy_publisher(unreliable)
+    robot.node.destroy_publisher(robot.info)
+    assert robot.until(lambda: not node.count_publishers("camera_info"))
+    assert "0 publishers; remap it to one of /front/camera_info" in why_nothing_comes(node, info)

@@ -1,0 +1,42 @@
+"""What of a view can be followed: nothing in the dark, all that flow explains, little of what it does not."""
+
+import cv2
+import numpy as np
+import pytest
+
+from distill_vo.frontend import DenseFlow
+from distill_vo.visibility import followed, texture
+
+RNG = np.random.default_rng(0)
+WORLD = cv2.GaussianBlur(RNG.integers(0, 256, (400, 900), np.uint8), (0, 0), 3)
+WORLD = cv2.normalize(WORLD, None, 0, 255, cv2.NORM_MINMAX)
+
+
+def look(right: int, down: int = 0) -> np.ndarray:
+    return WORLD[100 + down:292 + down, 100 + right:740 + right].copy()
+
+
+@pytest.mark.parametrize("view", [
+    np.zeros((192, 640)), np.full((192, 640), 255), RNG.normal(5, 3, (192, 640)),
+    128 + RNG.normal(0, 3, (192, 640)), np.linspace(0, 60, 640) + RNG.normal(0, 3, (192, 640)),
+    100 + look(0) / 100], ids=["black", "white", "dark", "grey", "covered", "fog"])
+def test_there_is_nothing_to_follow_without_light_or_contrast(view):
+    view = np.clip(view, 0, 255).astype(np.uint8)
+    assert texture(view) < 0.15 and followed(look(0), view, DenseFlow()(look(0), view)) < 0.15
+
+
+def test_a_textured_view_is_followed_whatever_its_exposure():
+    assert texture(look(0)) > 0.95
+    for current in (look(6, 2), look(6, 2) // 2):
+        assert followed(look(0), current, DenseFlow()(look(0), current)) > 0.8
+
+
+@pytest.mark.parametrize("current", [look(0)[::-1].copy(), look(150), look(0)[:, ::-1].copy()],
+                         ids=["upside down", "too far", "mirrored"])
+def test_what_the_flow_cannot_explain_is_not_followed(current):
+    assert followed(look(0), current, DenseFlow()(look(0), current)) < 0.15
+
+
+def test_without_flow_the_poorer_view_counts():
+    assert followed(look(0), np.zeros((192, 640), np.uint8), np.zeros(2)) == 0
+    assert followed(np.dstack([look(0)] * 3), np.dstack([look(9)] * 3), np.zeros((6, 192, 640))) > 0.95

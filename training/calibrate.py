@@ -1,0 +1,70 @@
+"""Measure how the errors of a student hang together on validation drives, and store it in its file.
+
+  python -m training calibrate distill_vo/models/flow-s.safetensors --validation cache/validation
+
+Rewrites the file (its weights stay), and the digest in the model card beside it.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+from distill_vo.networks import PoseRegressor
+from distill_vo.student import load_network, save
+from distill_vo.trajectory import write_whole
+from distill_vo.uncertainty import ErrorModel
+from training.data.cache import PairCache
+from training.validate import forward_tracks, predict
+
+# Motions over which an error is forgotten: at once, over a bump, over a bend, never within a drive.
+LENGTHS = (0.0, 3.0, 30.0, 1000.0)
+SPANS = (1, 2, 3, 5, 10, 20, 40, 80, 160, 320)  # motions over which errors are added up
+LARGEST = 5.0  # sigma: a few motions on which everything fails must not blur all others
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("student", type=Path, help="a student's .safetensors")
+    parser.add_argument("--validation", type=Path, required=True, nargs="+",
+                        help="caches of drives that it was not trained on")
+
+
+def run(args: argparse.Namespace) -> None:
+    network, settings, old = load_network(args.student)
+    caches = [PairCache.open(path, network.settings.front_end) for path in args.validation]
+    drives = [d for cache in caches for d in normalised_errors(network, settings.sigma_scale, cache)]
+    digest = save(args.student, network, replace(settings, errors=error_model(drives)))
+    for card in (args.student.with_suffix(".json"), args.student.with_suffix(".md")):
+        if card.exists():
+            write_whole(card, card.read_text().replace(old, digest))
+    print(f"{args.student}: {digest}, errors of {len(drives)} drives: {error_model(drives)}")
+
+
+def normalised_errors(network: PoseRegressor, sigma_scale, cache: PairCache) -> list[np.ndarray]:
+    """Of each drive of a cache, run forwards at full rate: errors (N, 6) in units of the student's sigma."""
+    drives = []
+    for rows in forward_tracks(cache):
+        found = predict(network, cache.inputs[rows], "cpu")
+        drives.append((found.motions - cache.motions[rows]) / (found.sigmas * np.array(sigma_scale)))
+    return drives
+
+
+def error_model(drives: list[np.ndarray]) -> ErrorModel:
+    """The processes whose sums over SPANS motions vary as much as the drives' errors (N, 6) do.
+
+    Non-negative least squares of the variances' ratios, so that long spans weigh as much as short ones.
+    """
+    sums = [np.cumsum(np.vstack([np.zeros(6), np.clip(d, -LARGEST, LARGEST)]), axis=0) for d in drives]
+    spans = [n for n in SPANS if n < max(map(len, sums))]
+    found = np.array([np.mean(np.concatenate([s[n:] - s[:-n] for s in sums])**2, axis=0) for n in spans])
+    of_one = np.array([[_variance_of_sum(n, length) for length in LENGTHS] for n in spans])
+    variances = [nnls(of_one / axis[:, None], np.ones(len(spans)))[0] for axis in found.T]
+    return ErrorModel(LENGTHS, tuple(tuple(map(float, row)) for row in np.transpose(variances)))
+
+
+def _variance_of_sum(count: int, length: float) -> float:
+    """Of `count` successive values of a process of variance 1."""
+    lags = np.arange(1, count)
+    return count + 2 * float(((count - lags) * np.exp(-lags / length)).sum()) if length else float(count)

@@ -1,0 +1,123 @@
+"""Are a student's covariances true? Its errors on unseen streets, squared and normalised by them (NEES).
+
+  python -m training nees flow-s --out docs/results/nees.json
+
+Of an error e with covariance C, e' C^-1 e follows a chi-square distribution of 6 degrees of freedom where C
+is true: its mean over independent drives lies within the band 95 times out of 100. With KITTI_ROOT set, the
+same figures of the real recordings there are added as a check; nothing was fitted to them.
+Source: Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and Navigation", 2001, 5.4.2.
+"""
+
+import argparse
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import chi2
+from tqdm import tqdm
+
+from distill_vo import geometry
+from distill_vo.camera import Camera
+from distill_vo.odometry import Estimate, VisualOdometry
+from distill_vo.student import DEFAULT, Student
+from distill_vo.trajectory import write_whole
+from distill_vo.uncertainty import ErrorModel
+from training.benchmark import sequences
+from training.data.rehearsal import RehearsalSettings, render_sequence
+from training.results import provenance
+
+STREETS = RehearsalSettings(seed=50_000, frames=400)  # a seed that nothing else uses
+DIMENSIONS, LEVEL = 6, 0.95
+SHOWN = (1, 10, 50, 100, 200, 399)  # frames after the start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("student", nargs="?", default=DEFAULT, help="name or file (default: %(default)s)")
+    parser.add_argument("--drives", type=int, default=24, help="default: %(default)s")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: all cores)")
+    parser.add_argument("--out", type=Path, required=True, help="the JSON file to be written")
+
+
+def run(args: argparse.Namespace) -> None:
+    student, root = Student.load(args.student, "cpu"), os.environ.get("KITTI_ROOT")
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+        runs = list(tqdm(pool.map(drive, [args.student] * args.drives, range(args.drives)),
+                         total=args.drives, desc="nees", unit="drive"))
+    content = provenance() | {
+        "student": student.name, "student_digest": student.digest, "drives": args.drives,
+        "frames": STREETS.frames, "seed": STREETS.seed,
+        "pose": figures(np.array([run["pose"] for run in runs])),
+        "twist": figures(np.array([run["twist"] for run in runs])),
+        "pose_were_errors_unrelated": figures(np.array([run["unrelated"] for run in runs])),
+        "real_check": {s.name: real(student, s) for s in (sequences(Path(root)) if root else ())},
+    }
+    write_whole(args.out, json.dumps(content, indent=1) + "\n")
+    print(json.dumps(content, indent=1))
+
+
+def drive(name: str, index: int) -> dict[str, np.ndarray]:
+    """NEES of one street: pose and twist (frames - 1,), and of the pose if errors were unrelated."""
+    student, street = Student.load(name, "cpu"), render_sequence(STREETS, index)
+    camera = Camera.from_projection(street.K, STREETS.width, STREETS.height, street.camera_height)
+    odometry = VisualOdometry(student, camera)
+    student.errors = ErrorModel(variances=(tuple(student.errors.total),))
+    unrelated = VisualOdometry(student, camera)
+    both = [(odometry.track(f.stamp_ns, f.image), unrelated.track(f.stamp_ns, f.image)) for f in street]
+    estimates = [pair[0] for pair in both]
+    return {"pose": pose_nees(estimates, street.poses), "twist": twist_nees(estimates, street.poses),
+            "unrelated": pose_nees([pair[1] for pair in both], street.poses)}
+
+
+def real(student: Student, source) -> dict:
+    """The figures of one recording: a single drive, so its mean may lie anywhere in a wide band."""
+    truth = dict(zip(source.truth.stamps_ns.tolist(), source.truth.poses, strict=True))
+    odometry = VisualOdometry(student, source.camera, source.base_T_camera)
+    estimates = [odometry.track(f.stamp_ns, f.image) for f in source if f.image is not None]
+    estimates = [e for e in estimates if e is not None and e.stamp_ns in truth]
+    poses = np.array([truth[e.stamp_ns] for e in estimates])
+    return {"frames": len(poses), "pose": single(pose_nees(estimates, poses)),
+            "twist": single(twist_nees(estimates, poses))}
+
+
+def pose_nees(estimates: list[Estimate], truth: np.ndarray) -> np.ndarray:
+    """Of each pose after the first; truth (N, 4, 4) in any fixed world."""
+    moved = estimates[0].pose @ geometry.inverse(truth[0]) @ truth
+    errors = [np.r_[e.pose[:3, 3] - true[:3, 3], geometry.rotation_log(e.pose[:3, :3] @ true[:3, :3].T)]
+              for e, true in zip(estimates, moved, strict=True)]
+    return normalised(errors[1:], [e.pose_covariance for e in estimates[1:]])
+
+
+def twist_nees(estimates: list[Estimate], truth: np.ndarray) -> np.ndarray:
+    """Of each twist after the first; the true one is the motion between two truths."""
+    seconds = np.diff([e.stamp_ns for e in estimates])[:, None] * 1e-9
+    twists = geometry.log(geometry.inverse(truth[:-1]) @ truth[1:]) / seconds
+    return normalised([e.twist for e in estimates[1:]] - twists, [e.twist_covariance for e in estimates[1:]])
+
+
+def normalised(errors, covariances) -> np.ndarray:
+    """e' C^-1 e: (N, 6) and (N, 6, 6) -> (N,)."""
+    errors = np.asarray(errors)
+    return np.einsum("ni,ni->n", errors, np.linalg.solve(covariances, errors[..., None])[..., 0])
+
+
+def figures(nees: np.ndarray) -> dict:
+    """Of NEES (drives, frames - 1): means over drives against their band, and single values."""
+    freedom = DIMENSIONS * len(nees)
+    low, high = (float(chi2.ppf(q, freedom) / len(nees)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    means = nees.mean(axis=0)
+    return {
+        "band_95": [low, high], "mean": float(nees.mean()),
+        "mean_is_in_band": bool(low <= nees.mean() <= high),
+        "share_of_frames_with_mean_in_band": float(((means >= low) & (means <= high)).mean()),
+        "mean_at_frame": {k: float(means[k - 1]) for k in SHOWN},
+        **single(nees), "median_of_each_drive": [float(v) for v in np.median(nees, axis=1)],
+    }
+
+
+def single(nees: np.ndarray) -> dict:
+    """Of single values: a true covariance has median 5.3, and 95 of 100 below the 95 % quantile."""
+    return {"median": float(np.median(nees)), "median_if_true": float(chi2.median(DIMENSIONS)),
+            "share_below_95_quantile": float((nees < chi2.ppf(LEVEL, DIMENSIONS)).mean())}
