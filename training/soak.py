@@ -27,11 +27,11 @@ WARM_UP, BLOCK = 2000, 1000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for soak.json")
     parser.add_argument("--frames", type=int, default=60_000, help="images to send (default: %(default)s)")
-    parser.add_argument("--rate", type=float, default=60.0, help="of the camera, Hz (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=30.0, help="of the camera, Hz (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
-    rss_mb = []
+    story, rss_mb = provenance(), []
     with TemporaryDirectory() as folder, own_domain(AS_LAUNCHED):
         log = Path(folder, "vo_node.log")
         with program(NODE, log) as node, closing(Robot((640, 192), "mono8", args.rate)) as robot:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
                 rss_mb.append(resident_mb(node.pid))
             robot.finish()
         settled = WARM_UP // BLOCK
-        figures = provenance() | robot.figures(WARM_UP) | {
+        figures = story | robot.figures(WARM_UP) | {
             "rss_growth_mb": round(rss_mb[-1] - rss_mb[settled - 1], 2),
             "latency_ms_p99_first_1000": milliseconds(robot.latencies[WARM_UP:WARM_UP + BLOCK], 99),
             "latency_ms_p99_last_1000": milliseconds(robot.latencies[-BLOCK:], 99),

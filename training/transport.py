@@ -25,13 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    story = provenance()
     with TemporaryDirectory() as folder, own_domain(AS_LAUNCHED):
         log = Path(folder, "vo_node.log")
         with program(NODE, log), closing(Robot((1241, 376), "bgr8", rate_hz=30.0)) as robot:
             robot.meet_node()
             robot.drive(FRAMES)
             robot.finish()
-        figures = provenance() | machine_load() | robot.figures() | {
+        figures = story | machine_load() | robot.figures() | {
             "transports": AS_LAUNCHED, "node": last_line(log)}
     text = json.dumps(figures, indent=1)
     write_whole(args.out / "transport.json", text + "\n")
