@@ -56,10 +56,10 @@ def calibrate(network: PoseRegressor, cache: PairCache, device) -> tuple[float, 
     return tuple(float(v) for v in np.quantile(np.concatenate(ratios), 0.6827, axis=0))
 
 
-def provenance() -> dict[str, str]:
+def provenance(program: str = "python -m training") -> dict[str, str]:
     """What every measured file says of where it comes from. Of places outside the checkout the name alone."""
     words = [Path(word).name if word.startswith(("/", "..")) else word for word in sys.argv[1:]]
-    return {"command": "python -m training " + shlex.join(words), "commit": commit(),
+    return {"command": f"{program} {shlex.join(words)}".strip(), "commit": commit(),
             "date": str(date.today()), "machine": f"{platform.machine()}, CPU"}
 
 

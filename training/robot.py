@@ -1,8 +1,7 @@
 """A robot for measurements: a camera, its calibration and its mounting on topics, and what the node answers.
 
-Images are grey noise that grows from the middle, as the view ahead of a moving car does. They are published
-with sensor-data QoS and stamped at the camera's rate; latency is the time from before an image is published
-until its odometry has arrived here.
+Images are grey noise that grows from the middle, as the view ahead of a moving car does. They are stamped at
+the camera's rate; latency is the time from before an image is published until its odometry has arrived here.
 """
 
 import array
@@ -13,7 +12,7 @@ import numpy as np
 import rclpy
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
@@ -31,8 +30,8 @@ BASE_T_CAMERA = geometry.from_position_quaternion([0.3, 0.0, 1.65], [-0.5, 0.5, 
 class Robot:
     """See the module. Size is width and height in pixels, encoding mono8 or bgr8."""
 
-    def __init__(self, size: tuple[int, int], encoding: str, rate_hz: float):
-        self.size, self.encoding, self.rate_hz = size, encoding, rate_hz
+    def __init__(self, size: tuple[int, int], encoding: str, rate_hz: float, qos: QoSProfile):
+        self.size, self.encoding, self.rate_hz, self.qos = size, encoding, rate_hz, qos
         self.sent, self._stamp_ns = 0, 10**18
         self._left_at: dict[int, float] = {}  # of images without an answer: stamp (ns) -> seconds
         self.latencies: list[float] = []  # of the answers, as they came
@@ -43,8 +42,8 @@ class Robot:
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._image_publisher = self.node.create_publisher(Image, "image", qos_profile_sensor_data)
-        self._info_publisher = self.node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self._image_publisher = self.node.create_publisher(Image, "image", qos)
+        self._info_publisher = self.node.create_publisher(CameraInfo, "camera_info", qos)
         self._static_publisher = self.node.create_publisher(TFMessage, "/tf_static", latched)
         self.node.create_subscription(Odometry, "odom", self._on_odometry, 100)
 
@@ -62,15 +61,19 @@ class Robot:
             if time.perf_counter() > deadline:
                 raise InputError(f"vo_node: gave no odometry within {START_S:.0f} s; its log says why.")
             self.drive(1)
-        self._serve_until(time.perf_counter() + LAST_S)
+        self._serve_for(LAST_S)
         self.sent, self.latencies, self._left_at = 0, [], {}
 
     def drive(self, images: int) -> None:
-        """Show so many images at the camera's rate, and take in what is answered meanwhile."""
-        began = time.perf_counter()
-        for k in range(1, images + 1):
+        """Show so many images at the camera's rate, and take in what is answered meanwhile.
+
+        Where this process is late, the camera is: it does not make up for it with a burst.
+        """
+        due = time.perf_counter()
+        for _ in range(images):
             self._show()
-            self._serve_until(began + k / self.rate_hz)
+            due = max(due + 1 / self.rate_hz, time.perf_counter())
+            self._serve_for(due - time.perf_counter())
 
     def finish(self) -> None:
         """Wait for the last answers."""
@@ -83,7 +86,7 @@ class Robot:
         latencies = self.latencies[warm_up:]
         return {"frames": self.sent, "lost": self.sent - len(self.latencies),
                 "width": self.size[0], "height": self.size[1], "encoding": self.encoding,
-                "rate_hz": self.rate_hz, "qos": "sensor data",
+                "rate_hz": self.rate_hz, "qos": f"{self.qos.reliability.name.lower()}, depth {self.qos.depth}",
                 "latency_ms_p50": milliseconds(latencies, 50), "latency_ms_p99": milliseconds(latencies, 99)}
 
     def _show(self) -> None:
@@ -101,7 +104,8 @@ class Robot:
         if left_at is not None:
             self.latencies.append(time.perf_counter() - left_at)
 
-    def _serve_until(self, due: float) -> None:
+    def _serve_for(self, seconds: float) -> None:
+        due = time.perf_counter() + seconds
         while (left := due - time.perf_counter()) > 0:
             self.executor.spin_once(left)
 

@@ -12,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rclpy.qos import qos_profile_sensor_data
+
 from distill_vo.trajectory import write_whole
 from training.programs import AS_LAUNCHED, NODE, last_line, own_domain, program
 from training.results import machine_load, provenance
@@ -28,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     story = provenance()
     with TemporaryDirectory() as folder, own_domain(AS_LAUNCHED):
         log = Path(folder, "vo_node.log")
-        with program(NODE, log), closing(Robot((1241, 376), "bgr8", rate_hz=30.0)) as robot:
+        with program(NODE, log), closing(
+                Robot((1241, 376), "bgr8", 30.0, qos_profile_sensor_data)) as robot:
             robot.meet_node()
             robot.drive(FRAMES)
             robot.finish()
