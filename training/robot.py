@@ -86,7 +86,8 @@ class Robot:
         latencies = self.latencies[warm_up:]
         return {"frames": self.sent, "lost": self.sent - len(self.latencies),
                 "width": self.size[0], "height": self.size[1], "encoding": self.encoding,
-                "rate_hz": self.rate_hz, "qos": f"{self.qos.reliability.name.lower()}, depth {self.qos.depth}",
+                "rate_hz": self.rate_hz, "reliability": self.qos.reliability.name.lower(),
+                "depth": self.qos.depth,
                 "latency_ms_p50": milliseconds(latencies, 50), "latency_ms_p99": milliseconds(latencies, 99)}
 
     def _show(self) -> None:

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from rclpy.qos import QoSProfile
 from tqdm import tqdm
 
+from distill_vo.errors import InputError
 from distill_vo.trajectory import write_whole
 from training.programs import AS_LAUNCHED, NODE, last_line, own_domain, program
 from training.results import machine_load, provenance
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.frames < 2 * WARM_UP:
+        raise InputError(f"--frames {args.frames}: are too few; give {2 * WARM_UP} or more.")
     story, rss_mb = provenance(), []
     with TemporaryDirectory() as folder, own_domain(AS_LAUNCHED):
         log = Path(folder, "vo_node.log")
