@@ -58,6 +58,22 @@ class NetworkSettings:
             if not is_met:
                 raise InputError(f"network settings: see to it that {rule}.")
 
+    @property
+    def weights(self) -> int:
+        """How many there are in the layers whose size is set here, without biases."""
+        count, (channels, rows, columns) = 0, FRONT_ENDS[self.front_end].shape
+        for kernel, stride, width in self.convolutions:
+            count += channels * kernel**2 * width
+            channels, rows, columns = width, math.ceil(rows / stride), math.ceil(columns / stride)
+        features = channels * rows * columns
+        for _ in range(self.lstm_layers):
+            count += 4 * self.lstm_width * (features + self.lstm_width)
+            features = self.lstm_width
+        for width in self.fully_connected:
+            count += features * width
+            features = width
+        return count + features * MOTION * self.bins
+
 
 class Regression(NamedTuple):
     """What the network says of each pair of frames; leading dimensions are those of the input."""

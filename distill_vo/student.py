@@ -104,8 +104,8 @@ def load_network(path: str | Path) -> tuple[PoseRegressor, StudentSettings, str]
         raise InputError(f"{path}: was trained on another view ({settings.camera}) than the one this "
                          "version gives; export it with this version.")
     try:
-        with torch.device("meta"):  # first without memory, which settings might claim more of than there is
-            PoseRegressor(settings.network).load_state_dict(weights, assign=True)
+        if settings.network.weights > sum(tensor.numel() for tensor in weights.values()):
+            raise RuntimeError("settings claim more than there is")  # before memory is taken for it
         network = PoseRegressor(settings.network)
         network.load_state_dict(weights)
     except RuntimeError as error:
