@@ -19,6 +19,8 @@ import subprocess
 import sys
 import time
 import traceback
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +28,8 @@ sys.path.insert(0, str(ROOT))
 
 from hypothesis import HealthCheck, given, seed, settings  # noqa: E402
 
+from distill_vo.trajectory import write_whole  # noqa: E402
+from training.programs import LOCAL, own_domain  # noqa: E402
 from training.results import machine_load, provenance  # noqa: E402
 
 BATCH = 250  # a new one forgets the tree of cases that Hypothesis keeps, which would look like a leak
@@ -39,7 +43,7 @@ def main() -> int:
 
     parser = argparse.ArgumentParser("python test/fuzz", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=2500, help="for each target (default: %(default)s)")
+    parser.add_argument("--cases", type=int, default=1500, help="for each target (default: %(default)s)")
     parser.add_argument("--target", choices=TARGETS)
     parser.add_argument("--atheris", metavar="DIR", type=Path, help="guided by coverage, until stopped")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results")
@@ -50,13 +54,14 @@ def main() -> int:
         print(json.dumps(look(TARGETS[args.target], args.cases)))
         return 0
     story = provenance("python test/fuzz")
-    found = {name: in_a_process(name, args.cases) for name in TARGETS}
+    with own_domain(LOCAL) if find_spec("rclpy") else nullcontext():
+        found = {name: in_a_process(name, args.cases) for name in TARGETS}
     figures = story | machine_load() | {
         "cases": sum(f["cases"] for f in found.values()),
         "faults": sum(len(f["faults"]) for f in found.values()),
         "slowest_case_s": max(f["slowest_case_s"] for f in found.values()),
         "largest_growth_mb": max(f["growth_mb"] for f in found.values()), "targets": found}
-    (args.out / "fuzz.json").write_text(json.dumps(figures, indent=1) + "\n")
+    write_whole(args.out / "fuzz.json", json.dumps(figures, indent=1) + "\n")
     return 1 if figures["faults"] else 0
 
 

@@ -149,15 +149,15 @@ PARAMETER_FILE = b"""/**:
 
 
 def start_with(text: bytes) -> None:
-    """A parameter file on its way into the node."""
+    """A parameter file on its way into ROS."""
     with TemporaryDirectory() as folder:
-        file, context = Path(folder, "vo.yaml"), rclpy.Context()
+        file = Path(folder, "vo.yaml")
         file.write_bytes(text)
-        process.init(["--ros-args", "--params-file", str(file)], context)
-        rclpy.shutdown(context=context)
+        process.init(["--ros-args", "--params-file", str(file)])
+        rclpy.shutdown()
 
 
-def declare(given: list) -> None:
+def judge(given: list) -> None:
     for name, value in given:
         parameters.refusal(PARAMETERS, name, value)
 
@@ -170,5 +170,5 @@ TARGETS = {
     "replay_sqlite3": Target(bags("sqlite3"), replay),
     "parameter_file": Target(damaged(PARAMETER_FILE, WORDS), start_with),
     "parameter": Target(
-        st.lists(st.tuples(st.sampled_from([*PARAMETERS, "x"]), VALUES), max_size=5), declare),
+        st.lists(st.tuples(st.sampled_from([*PARAMETERS, "x"]), VALUES), max_size=5), judge),
 }
