@@ -31,7 +31,7 @@ from training.results import machine_load, provenance
 FIRST_S = 5.0  # moments are drawn from here
 ALLOWED_S = 2.0
 PATIENCE_S = 20.0  # then it hangs
-SUMMARIES = ("stopped before it had started.", "frames (", "images sent")
+SUMMARIES = ("stopped before it had started.", "frames (", "images sent", "results in")  # in the last line
 
 
 @dataclass(frozen=True)
