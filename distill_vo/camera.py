@@ -9,9 +9,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
 
 from distill_vo.errors import InputError
+from distill_vo.settings import read_yaml
 
 # distortion model -> allowed numbers of coefficients (sensor_msgs/distortion_models)
 DISTORTION_MODELS = {
@@ -82,8 +82,8 @@ class Camera:
     @classmethod
     def from_yaml(cls, path: str | Path, mount_height_m: float | None = None) -> "Camera":
         """From the YAML file ROS camera calibration writes; `camera_height` (m) may be added to it."""
+        content = read_yaml(path, "give a ROS camera_info YAML file.")
         try:
-            content = yaml.safe_load(Path(path).read_text())
             K = np.array(content["camera_matrix"]["data"], float).reshape(3, 3)
             distortion = content.get("distortion_coefficients", {}).get("data", [])
             height_m = mount_height_m or float(content.get("camera_height", DEFAULT_HEIGHT_M))
@@ -92,11 +92,7 @@ class Camera:
                        str(content.get("distortion_model", "plumb_bob")), height_m)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        except OSError as error:
-            raise InputError(f"{path}: calibration cannot be read ({error.strerror}); give a ROS "
-                             "camera_info YAML file.") from error
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError,
-                RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"{path}: is not a ROS camera_info YAML file ({type(error).__name__}: "
                              f"{' '.join(str(error).split())}); it needs image_width, image_height "
                              "and camera_matrix.data.") from error

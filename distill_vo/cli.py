@@ -1,4 +1,5 @@
-"""The command `distill_vo`: odometry of recordings, figures of trajectories, KITTI as bags. No ROS.
+"""The command `distill_vo`: odometry of recordings, figures of trajectories, KITTI as bags, the
+machine examined. No ROS is needed.
 
 Everything heavy is imported by the verb that needs it, so that help is there at once.
 """
@@ -94,6 +95,15 @@ def _kitti_to_bag(args) -> int:
     return 0
 
 
+def _doctor(args) -> int:
+    """Exit code 2 where something is wrong."""
+    from distill_vo.doctor import examine, table
+
+    findings = examine()
+    print(json.dumps([vars(f) for f in findings]) if args.json else table(findings))
+    return 2 if any(f.status == "wrong" for f in findings) else 0
+
+
 def _make_folder(path: Path) -> Path:
     """Before the work is done, not after it."""
     try:
@@ -129,10 +139,11 @@ def _parser() -> argparse.ArgumentParser:
                "  distill_vo evaluate results/00/trajectory.kitti --truth dataset/poses/00.txt\n"
                "  distill_vo kitti-to-bag dataset/sequences/00 bags/00\n",
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    verbs = parser.add_subparsers(required=True, metavar="run | evaluate | kitti-to-bag")
+    verbs = parser.add_subparsers(required=True, metavar="run | evaluate | kitti-to-bag | doctor")
     _add_run(verbs)
     _add_evaluate(verbs)
     _add_kitti_to_bag(verbs)
+    _add_doctor(verbs)
     return parser
 
 
@@ -195,6 +206,15 @@ them; the bag appears whole or not at all.""", """
                         help="image_0 (grey) or image_2 (colour); default: the one there is")
     parser.add_argument("--camera-height", metavar="M", type=_height, default=1.65,
                         help="of the camera above the road, metres (default: 1.65)")
+
+
+def _add_doctor(verbs) -> None:
+    parser = _add(verbs, "doctor", _doctor, "whether this machine can run it, and what to do", """
+Look at interpreter, libraries, torch, device, models, ROS, messages, transports and installation,
+and say in one sentence what to do about each that is wrong. Exit code 2 where one is.""", """
+  distill_vo doctor
+  ros2 run distill_vo distill_vo doctor --json""")
+    parser.add_argument("--json", action="store_true", help="one JSON list of findings on stdout")
 
 
 def _add(verbs, name: str, verb, summary: str, description: str, examples: str):

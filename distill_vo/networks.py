@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS
 
 SIGMA_FLOOR = -4.0  # log of the smallest sigma, in motion_scale: nothing is measured to the last digit
 BIN_RANGE = 3.0  # motion_scale to either side
+MOST_LSTM_LAYERS = 8
 MOTION = 6  # tx, ty, tz in metres, rx, ry, rz rotation vector in radians, camera optical axes
 
 
@@ -37,6 +39,40 @@ class NetworkSettings:
     bins: int = 0  # of each axis of the motion, from -3 to 3 motion_scale about bin_centre; 0: none
     bin_centre: tuple[float, ...] = (0.0,) * MOTION
     motion_from_bins: bool = False  # a classifier: the motion is the mean over its bins
+
+    def __post_init__(self):
+        """Raises InputError for what no network can be built of."""
+        sizes = [size for layer in self.convolutions for size in layer] + list(self.fully_connected)
+        finite = (self.input_offset, *self.bin_centre)
+        for is_met, rule in (
+                (all(size > 0 for size in sizes), "convolutions and fully_connected are positive"),
+                (0 <= self.lstm_layers <= MOST_LSTM_LAYERS, f"lstm_layers is 0 to {MOST_LSTM_LAYERS}"),
+                (self.lstm_width > 0 or not self.lstm_layers, "lstm_width is positive with an LSTM"),
+                (0 <= self.dropout < 1, "dropout is 0 or more and less than 1"),
+                (self.bins >= 0 and (self.bins or not self.motion_from_bins), "bins are there when used"),
+                (len(self.motion_scale) == len(self.bin_centre) == MOTION,
+                 f"motion_scale and bin_centre have {MOTION} numbers"),
+                (all(0 < scale < math.inf for scale in (self.input_scale, *self.motion_scale)),
+                 "input_scale and motion_scale are positive"),
+                (all(map(math.isfinite, finite)), "input_offset and bin_centre are finite")):
+            if not is_met:
+                raise InputError(f"network settings: see to it that {rule}.")
+
+    @property
+    def weights(self) -> int:
+        """How many there are in the layers whose size is set here, without biases."""
+        count, (channels, rows, columns) = 0, FRONT_ENDS[self.front_end].shape
+        for kernel, stride, width in self.convolutions:
+            count += channels * kernel**2 * width
+            channels, rows, columns = width, math.ceil(rows / stride), math.ceil(columns / stride)
+        features = channels * rows * columns
+        for _ in range(self.lstm_layers):
+            count += 4 * self.lstm_width * (features + self.lstm_width)
+            features = self.lstm_width
+        for width in self.fully_connected:
+            count += features * width
+            features = width
+        return count + features * MOTION * self.bins
 
 
 class Regression(NamedTuple):

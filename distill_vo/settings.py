@@ -13,17 +13,37 @@ import yaml
 
 from distill_vo.errors import InputError
 
+LARGEST_BYTES = 4_000_000  # of a YAML file; reading one takes seconds a megabyte
+DEEPEST = 50
+
 T = TypeVar("T")
 
 
 def load(cls: type[T], path: str | Path) -> T:
     """Read a YAML file into the dataclass `cls`; InputError names the file, the key and what it takes."""
+    return from_mapping(cls, read_yaml(path, "see config/ for examples.") or {}, str(path))
+
+
+def read_yaml(path: str | Path, remedy: str) -> Any:
+    """A YAML file as plain values. Raises InputError, which ends with the remedy.
+
+    Within bounds, as a few lines can take all time or memory: aliases stand for what they repeat, and depth
+    takes time by its square.
+    """
     try:
-        content = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        if Path(path).stat().st_size > LARGEST_BYTES:
+            raise ValueError(f"larger than {LARGEST_BYTES // 10**6} MB")
+        text, depth = Path(path).read_text(), 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"aliases (*) and more than {DEEPEST} levels are not taken")
+        return yaml.safe_load(text)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    except Exception as error:  # yaml lets many kinds out: of dates, of numbers, of depth
         raise InputError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())}); "
-                         "see config/ for examples.") from error
-    return from_mapping(cls, content or {}, str(path))
+                         f"{remedy}") from error
 
 
 def from_mapping(cls: type[T], content: Any, where: str) -> T:
@@ -39,6 +59,8 @@ def from_mapping(cls: type[T], content: Any, where: str) -> T:
         return cls(**values)
     except TypeError as error:  # a field without default is missing
         raise InputError(f"{where}: {error}; add it.") from error
+    except InputError as error:  # of the dataclass itself, which does not know where it is from
+        raise InputError(f"{where}: {error}") from error
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

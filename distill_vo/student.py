@@ -37,6 +37,10 @@ class StudentSettings:
     errors: ErrorModel = ErrorModel()  # how errors of one motion are related to those of the next
     camera: Camera = CANONICAL  # the view it was trained on
 
+    def __post_init__(self):
+        if len(self.sigma_scale) != MOTION or not all(0 < scale < np.inf for scale in self.sigma_scale):
+            raise InputError(f"sigma_scale: {self.sigma_scale} must be {MOTION} positive numbers.")
+
 
 class Student:
     """A loaded student. Call it with what the front end makes of two frames."""
@@ -74,7 +78,15 @@ class Student:
         if settings.network.lstm_layers:
             raise InputError(f"{path}: is a recurrent teacher; on the robot runs a student, see "
                              "`python -m training distil`.")
-        return cls(network, settings, path.stem, digest, device)
+        student = cls(network, settings, path.stem, digest, device)
+        try:
+            is_usable = np.isfinite(student(np.zeros(student.front_end.shape, np.float32))).all()
+        except RuntimeError:
+            is_usable = False
+        if not is_usable:
+            raise InputError(f"{path}: does not make finite motions of what its front end gives; export the "
+                             "student anew.")
+        return student
 
 
 def load_network(path: str | Path) -> tuple[PoseRegressor, StudentSettings, str]:
@@ -85,12 +97,19 @@ def load_network(path: str | Path) -> tuple[PoseRegressor, StudentSettings, str]
     if digest != _digest(weights, header.get("settings", "")):
         raise InputError(f"{path}: weights and settings do not match their digest; the file was damaged or "
                          "changed, get it anew.")
-    settings = typed.from_mapping(StudentSettings, json.loads(header["settings"]), str(path))
+    try:
+        settings = typed.from_mapping(StudentSettings, json.loads(header.get("settings", "")), str(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: its settings are no JSON ({error}); export the student anew.") from error
     if settings.camera != CANONICAL:
         raise InputError(f"{path}: was trained on another view ({settings.camera}) than the one this "
                          "version gives; export it with this version.")
-    network = PoseRegressor(settings.network)
     try:
+        if settings.network.weights > sum(tensor.numel() for tensor in weights.values()):
+            raise RuntimeError("settings claim more than there is")  # before memory is taken for it
+        network = PoseRegressor(settings.network)
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(f"{path}: weights do not fit the settings beside them; export the student "
@@ -152,5 +171,5 @@ def _digest(weights: dict[str, torch.Tensor], settings: str) -> str:
     for name in sorted(weights):
         tensor = weights[name]
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.contiguous().numpy().tobytes())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy has not every type
     return sha.hexdigest()

@@ -96,3 +96,10 @@ def test_calibrations_no_camera_can_have_are_refused(change, says):
 def test_an_image_of_another_size_is_refused():
     with pytest.raises(InputError, match="320x240"):
         CanonicalView(CAMERAS["kitti"])(np.zeros((240, 320), np.uint8))
+
+
+def test_a_calibration_file_with_an_infinite_size_is_refused(tmp_path):
+    (tmp_path / "camera.yaml").write_text(
+        "image_width: .inf\nimage_height: 192\ncamera_matrix: {data: [380, 0, 319.5, 0, 380, 91, 0, 0, 1]}\n")
+    with pytest.raises(InputError, match="image_width"):
+        Camera.from_yaml(tmp_path / "camera.yaml")

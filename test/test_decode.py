@@ -98,3 +98,11 @@ def test_image_bomb_is_refused_before_it_is_unpacked(side):
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
     with pytest.raises(InputError, match="usable size"):
         decode_bytes(bomb, "bomb.png")
+
+
+def test_a_small_file_that_claims_many_pixels_is_refused_before_it_is_decoded():
+    data = bytearray(cv2.imencode(".jpg", np.zeros((16, 16), np.uint8))[1].tobytes())
+    at = data.index(b"\xff\xc0") + 5
+    data[at:at + 4] = struct.pack(">HH", 8000, 8000)
+    with pytest.raises(InputError, match="usable size"):
+        decode_bytes(bytes(data), "image")

@@ -17,6 +17,7 @@ SHARED = [
     *(ROOT / "launch").glob("*.launch.py"),
     *(ROOT / "config").glob("*.yaml"),
     *(ROOT / "config").glob("*.rviz"),
+    *(ROOT / "config").glob("*.xml"),
 ]
 MODELS = list((ROOT / "distill_vo" / "models").glob("*"))
 

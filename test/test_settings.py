@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from distill_vo.errors import InputError
-from distill_vo.settings import from_mapping, load
+from distill_vo.settings import from_mapping, load, read_yaml
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,12 @@ def test_yaml_cannot_make_objects(tmp_path):
     (tmp_path / "a.yaml").write_text("rate: !!python/object/apply:os.getcwd []")
     with pytest.raises(InputError, match=r"a\.yaml"):
         load(Outer, tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("text, said", [
+    ("a: &a [1, 2]\nb: [*a, *a]\n", "aliases"), ("[" * 3000, "levels"), ("a: 2001-99-99\n", "YAML"),
+    ("a: !!python/object/apply:os.abort []\n", "YAML")])
+def test_yaml_that_takes_all_time_or_memory_or_runs_code_is_refused(tmp_path, text, said):
+    (tmp_path / "hostile.yaml").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_yaml(tmp_path / "hostile.yaml", "remedy.")

@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from distill_vo import student as student_file
 from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
 from distill_vo.frontend import MIRROR_SIGNS, DenseFlow
@@ -118,3 +119,23 @@ def test_an_unknown_name_lists_the_shipped_ones():
 def test_an_unknown_device_lists_the_known_ones(file):
     with pytest.raises(InputError, match="auto, cpu, cuda"):
         Student.load(file, "tpu")
+
+
+def hostile_file(path, **changes):
+    """A file with good weights and the digest that belongs to it, but other settings."""
+    weights, content = PoseRegressor(SETTINGS).state_dict(), dataclasses.asdict(StudentSettings(SETTINGS))
+    for key, value in changes.items():
+        (content["network"] if key in content["network"] else content)[key] = value
+    text = json.dumps(content)
+    save_file(weights, path, {"settings": text, "digest": student_file._digest(weights, text)})
+    return path
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"sigma_scale": []}, "sigma_scale"), ({"sigma_scale": [float("nan")] * 6}, "sigma_scale"),
+    ({"fully_connected": [10**6, 10**6]}, "do not fit"), ({"lstm_layers": 10**9}, "lstm_layers"),
+    ({"motion_scale": [1.0]}, "motion_scale"), ({"input_scale": 0.0}, "input_scale"),
+    ({"input_offset": float("inf")}, "input_offset")])
+def test_settings_that_no_student_can_have_are_refused_before_memory_is_taken(tmp_path, changes, said):
+    with pytest.raises(InputError, match=said):
+        Student.load(hostile_file(tmp_path / "hostile.safetensors", **changes), "cpu")

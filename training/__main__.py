@@ -22,6 +22,9 @@ VERBS = {
     "compare": ("training.compare", "draw networks side by side"),
     "card": ("training.card", "measure a student and write its model card"),
     "benchmark": ("training.benchmark", "measure shipped students and published trajectories"),
+    "transport": ("training.transport", "count full camera frames that reach the node"),
+    "soak": ("training.soak", "send 60,000 frames through the node; what is lost, memory, latency"),
+    "signals": ("training.signals", "end node and replay by signals at random moments"),
     "demo": ("training.demo", "drive a new street through the real node and print the figures"),
 }
 

@@ -5,13 +5,9 @@ bag; `replay` publishes it and `vo_node` answers, each in a process of its own, 
 must come back as odometry. Everything is in ./demo/ afterwards.
 """
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from distill_vo.errors import InputError
 from distill_vo.sources import open_source
 from distill_vo.trajectory import read
 from training.data.rehearsal import RehearsalSettings, rehearse
+from training.programs import LOCAL, NODE, REPLAY, last_line, own_domain, program
 
 FOLDER = Path("demo")
 BAG, RESULTS, LOG = FOLDER / "bag", FOLDER / "results", FOLDER / "vo_node.log"
@@ -44,8 +41,11 @@ def run(args) -> int:
         shutil.rmtree(remains, ignore_errors=True)
     sequence = args.sequence or _render_street()
     images = kitti_to_bag(sequence, BAG, progress=partial(tqdm, desc="bag", unit="image"))
-    with _ros_environment() as environment, _node(environment) as node:
-        _replay(environment, node)
+    # Reliable: with LOCALHOST, Fast DDS takes no larger transports, and full frames would get lost.
+    with own_domain(LOCAL), program(NODE, LOG, "--ros-args", "-p", "image_reliability:=reliable",
+                                    "-r", "image:=/camera/image_raw",
+                                    "-r", "camera_info:=/camera/camera_info") as node:
+        _replay(node)
     return _judge(images)
 
 
@@ -54,36 +54,11 @@ def _render_street() -> Path:
     return FOLDER / "street" / "sequences" / "00"
 
 
-@contextmanager
-def _ros_environment() -> Iterator[dict[str, str]]:
-    """Environment variables with a DDS domain that no other process on this machine has."""
-    from domain_coordinator import domain_id
-
-    with domain_id() as domain:
-        yield {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-
-
-@contextmanager
-def _node(environment: dict[str, str]) -> Iterator[subprocess.Popen]:
-    """The node on the bag's topics; SIGINT ends it."""
-    # Reliable: with LOCALHOST, Fast DDS takes no larger transports, and full frames would get lost.
-    command = [sys.executable, "-m", "distill_vo.ros.vo_node",
-               "--ros-args", "-p", "image_reliability:=reliable",
-               "-r", "image:=/camera/image_raw", "-r", "camera_info:=/camera/camera_info"]
-    with LOG.open("w") as log, subprocess.Popen(command, env=environment, stdout=log,
-                                                stderr=subprocess.STDOUT) as node:
-        try:
-            yield node
-        finally:
-            node.send_signal(signal.SIGINT)
-            node.wait()
-
-
-def _replay(environment: dict[str, str], node: subprocess.Popen) -> None:
+def _replay(node: subprocess.Popen) -> None:
     """Replay the bag in lockstep. Raises InputError where the node or the replay fails."""
-    command = [sys.executable, "-m", "distill_vo.ros.replay", str(BAG), "--ros-args",
+    command = [sys.executable, "-m", REPLAY, str(BAG), "--ros-args",
                "-p", "lockstep:=true", "-p", f"out:={RESULTS}", "-p", f"timeout:={START_S}"]
-    with subprocess.Popen(command, env=environment) as replay:
+    with subprocess.Popen(command) as replay:
         while True:
             try:
                 code = replay.wait(1.0)
@@ -91,7 +66,7 @@ def _replay(environment: dict[str, str], node: subprocess.Popen) -> None:
             except subprocess.TimeoutExpired:
                 if node.poll() is not None:
                     replay.terminate()
-                    raise InputError(f"vo_node ended before the bag did: {_last_line()}") from None
+                    raise InputError(f"vo_node ended before the bag did: {last_line(LOG)}") from None
     if code != 0:
         raise InputError(f"replay failed with exit code {code}; it says why above, and the node in {LOG}.")
 
@@ -100,12 +75,7 @@ def _judge(images: int) -> int:
     """Count what came back; the figures were printed by the replay."""
     tracked = RESULTS / "trajectory.tum"
     came_back = len(read(tracked)) if tracked.exists() else 0
-    print(_last_line())  # the node's own summary
+    print(last_line(LOG))  # the node's own summary
     print(f"{came_back} of {images} frames came back as odometry; "
           f"the path is drawn in {RESULTS / 'path.png'}")
     return 0 if came_back == images else 1
-
-
-def _last_line() -> str:
-    """Of what the node said."""
-    return (LOG.read_text().splitlines() or ["nothing was said"])[-1].removeprefix("error: ")

@@ -1,6 +1,7 @@
 """What a finished training leaves behind: the network's file, and run.json that tells its story."""
 
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -58,11 +59,18 @@ def calibrate(network: PoseRegressor, cache: PairCache, device) -> tuple[float, 
     return tuple(float(v) for v in np.quantile(np.concatenate(ratios), 0.6827, axis=0))
 
 
-def provenance() -> dict[str, str]:
+def provenance(program: str = "python -m training") -> dict[str, str]:
     """What every measured file says of where it comes from. Of places outside the checkout the name alone."""
     words = [Path(word).name if word.startswith(("/", "..")) else word for word in sys.argv[1:]]
-    return {"command": "python -m training " + shlex.join(words), "commit": commit(),
+    return {"command": f"{program} {shlex.join(words)}".strip(), "commit": commit(),
             "date": str(date.today()), "machine": f"{platform.machine()}, CPU"}
+
+
+def machine_load() -> dict:
+    """What else ran beside a measurement, for those that time processes: Linux's load averages, and the
+    priority (nice) of what was measured."""
+    return {"cores": os.cpu_count(), "load_average": [round(load, 1) for load in os.getloadavg()],
+            "nice": os.getpriority(os.PRIO_PROCESS, 0)}
 
 
 def commit() -> str:

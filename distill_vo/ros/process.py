@@ -3,10 +3,12 @@
 Nothing heavy is imported here, so that SIGINT and SIGTERM are in good hands while torch still loads.
 """
 
+import ctypes
 import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from distill_vo.errors import InputError
 
@@ -35,21 +37,27 @@ class Stop:
             os._exit(0)
 
 
-def run(name: str, program: Callable[[Stop], int]) -> int:
-    """Run program(stop) with ROS shut down after it; returns the exit code.
+def run(name: str, program: Callable[[Stop], int]) -> NoReturn:
+    """Run program(stop), shut ROS down, and end the process.
 
-    0 when it came to its end or was asked to stop, 2 with one sentence on stderr for an InputError.
+    Exit code 0 when it came to its end or was asked to stop, 2 with one sentence on stderr for an InputError.
     """
     stop = Stop(name)
     import rclpy  # the signal handlers come first
 
     try:
-        return program(stop)
+        code = program(stop)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        code = 2
     finally:
         rclpy.try_shutdown()
+    # Nothing is left to tidy up, and Python taking torch apart would last longer than all the rest of the
+    # end; a signal meanwhile would change the exit code.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.CDLL(None).fflush(None)  # ROS's log, where RCUTILS_LOGGING_USE_STDOUT asks for it
+    os._exit(code)
 
 
 def init(args: list[str] | None) -> None:

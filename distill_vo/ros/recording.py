@@ -63,14 +63,19 @@ def _is_latched(connection) -> bool:
 
 
 def header_stamp_ns(data: bytes) -> int:
-    """Stamp of a CDR message that begins with a std_msgs/Header."""
+    """Stamp of a CDR message that begins with a std_msgs/Header. Raises InputError."""
+    if len(data) < 12:
+        raise InputError(f"bag: holds an image of {len(data)} bytes, which is none; record it again.")
     order = "little" if data[1] & 1 else "big"
     seconds = int.from_bytes(data[4:8], order, signed=True)
     return seconds * 10**9 + int.from_bytes(data[8:12], order)
 
 
 def without_child(data: bytes, frame: str) -> bytes:
-    """A CDR tf2_msgs/TFMessage without the transforms whose child is this frame."""
-    message = deserialize_message(data, TFMessage)
+    """A CDR tf2_msgs/TFMessage without the transforms whose child is this frame. Raises InputError."""
+    try:
+        message = deserialize_message(data, TFMessage)
+    except RuntimeError as error:  # of the middleware
+        raise InputError("bag: holds a message on /tf that is none; record it again.") from error
     message.transforms = [t for t in message.transforms if t.child_frame_id.lstrip("/") != frame.lstrip("/")]
     return serialize_message(message)

@@ -7,13 +7,18 @@ there. In lockstep the next image is sent when the odometry of the last has come
 
 import argparse
 import sys
+from contextlib import suppress
+from importlib import import_module
 
 from distill_vo.ros import process
 
+# What the report imports, so that whoever ends a replay does not wait for it.
+SLOW = ("evo.core.metrics", "matplotlib.backends.backend_agg")
 
-def main(args: list[str] | None = None) -> int:
+
+def main(args: list[str] | None = None) -> None:
     """Replay until the bag ends or a signal comes (exit code 0); 2 with one sentence for bad input."""
-    return process.run("replay", lambda stop: _replay(sys.argv[1:] if args is None else args, stop))
+    process.run("replay", lambda stop: _replay(sys.argv[1:] if args is None else args, stop))
 
 
 def _replay(args: list[str], stop: process.Stop) -> int:
@@ -29,6 +34,10 @@ def _replay(args: list[str], stop: process.Stop) -> int:
     bag = parser.parse_args(remove_ros_args(["replay", *args])[1:]).bag
     process.init(args)
     player = Player(stop, [Parameter("bag", value=bag)] if bag else None)
+    if player.settings.out:
+        for library in SLOW:
+            with suppress(ImportError):  # whoever needs it says that it is missing
+                import_module(library)
     stop.importing = False
     try:
         out = player.settings.out
@@ -61,4 +70,4 @@ def _report(player, source) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,13 +1,11 @@
 """The program `vo_node`: the visual odometry node in its own process (ros2 run distill_vo vo_node)."""
 
-import sys
-
 from distill_vo.ros import process
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM (exit code 0); 2 with one sentence for bad parameters."""
-    return process.run("vo_node", lambda stop: _spin(args, stop))
+    process.run("vo_node", lambda stop: _spin(args, stop))
 
 
 def _spin(args: list[str] | None, stop: process.Stop) -> int:
@@ -34,4 +32,4 @@ def _spin(args: list[str] | None, stop: process.Stop) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

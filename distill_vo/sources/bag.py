@@ -17,6 +17,7 @@ import numpy as np
 
 from distill_vo.camera import DEFAULT_HEIGHT_M, Camera
 from distill_vo.errors import InputError
+from distill_vo.settings import read_yaml
 from distill_vo.sources.bag_poses import BASE, find_transform, parents, poses_in, stamp_ns, truth_of_base
 from distill_vo.sources.decode import decode
 from distill_vo.sources.source import Frame, Source, level_mounting, readable
@@ -27,6 +28,7 @@ TF = "/tf"
 POSES = ("nav_msgs/msg/Odometry", "geometry_msgs/msg/PoseStamped",
          "geometry_msgs/msg/PoseWithCovarianceStamped")
 SUFFIXES = (".mcap", ".db3")
+REMEDY = "record it again, or try ros2 bag reindex (sqlite3) or mcap recover (mcap)."
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,9 @@ def open_bag(path: Path):
     from rosbags.highlevel import AnyReader
     from rosbags.typesys import Stores, get_typestore
     file = path
-    if path.is_dir() and not (path / "metadata.yaml").exists():  # the recorder was killed
+    if (path / "metadata.yaml").exists():
+        read_yaml(path / "metadata.yaml", REMEDY)  # as rosbags will, but in bounds
+    elif path.is_dir():  # the recorder was killed
         file = next(f for f in sorted(path.iterdir()) if f.suffix in SUFFIXES)
     try:
         reader = AnyReader([file], default_typestore=get_typestore(Stores.ROS2_JAZZY))
@@ -207,5 +211,4 @@ def _frames(path: Path, topic: str, camera: Camera) -> Iterator[Frame]:
 
 def _broken(path: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return InputError(f"{path}: is not a whole rosbag2 bag ({reason.rstrip('.')}); record it "
-                      "again, or try ros2 bag reindex (sqlite3) or mcap recover (mcap).")
+    return InputError(f"{path}: is not a whole rosbag2 bag ({reason.rstrip('.')}); {REMEDY}")

@@ -13,7 +13,7 @@ import numpy as np
 from distill_vo.camera import LARGEST_SIDE
 from distill_vo.errors import InputError
 
-LARGEST_PIXELS = 100_000_000  # of a compressed image: 300 MB once it is colour
+LARGEST_PIXELS = 16_000_000  # of a compressed image, as a few bytes can claim many: a second of work
 
 # encoding -> bytes a channel, channels, conversion to grey or BGR (None: as it is)
 ENCODINGS = {

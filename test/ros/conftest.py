@@ -127,22 +127,33 @@ def bag(sequence, tmp_path):
 
 
 @pytest.fixture
-def robot(domain, images):
-    """See Robot."""
-    robot = Robot(images)
-    yield robot
-    robot.close()
+def robot_in(domain, images):
+    """robot_in(namespace): see Robot."""
+    robots: list[Robot] = []
+
+    def start(namespace: str) -> Robot:
+        robots.append(Robot(images, namespace))
+        return robots[-1]
+
+    yield start
+    for robot in robots:
+        robot.close()
+
+
+@pytest.fixture
+def robot(robot_in):
+    return robot_in("")
 
 
 class Robot:
     """A camera, its calibration and TF on topics, and what the node publishes about them."""
 
-    def __init__(self, images: list[np.ndarray]):
+    def __init__(self, images: list[np.ndarray], namespace: str):
         self.images = images
         self.calibrated, self.focal_length, self.delay_ns = False, 190.0, 0
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
-        self.node = rclpy.create_node("robot", context=self.context)
+        self.node = rclpy.create_node("robot", namespace=namespace, context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -1,5 +1,8 @@
 """The node through its lifecycle, inside this process."""
 
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
 import pytest
 import rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -61,3 +64,19 @@ def test_what_was_read_at_configure_is_refused_later(node):
     assert not refused.successful and "camera_height" in refused.reason
     assert node.set_parameters([Parameter("publish_tf", value=False)])[0].successful
     assert not node.set_parameters([Parameter("publish_tf", value="maybe")])[0].successful
+
+
+def test_the_sros2_policy_names_all_that_the_node_does(node):
+    policy = ElementTree.parse(Path(__file__).parents[2] / "config" / "vo_node.policy.xml")
+
+    def allowed(kind: str, action: str) -> set[str]:
+        names = {e.text for group in policy.iter(f"{kind}s") if group.get(action) == "ALLOW" for e in group}
+        return {name.replace("~", "/vo_node") for name in names}
+
+    camera = {"/image": "/camera/image_raw", "/camera_info": "/camera/camera_info"}  # as vo.launch.py remaps
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    subscribed = {camera.get(s.topic_name, s.topic_name) for s in node.subscriptions}
+    assert subscribed <= allowed("topic", "subscribe")
+    assert {p.topic_name for p in node.publishers} <= allowed("topic", "publish")
+    served = {name for name, _ in node.get_service_names_and_types_by_node("vo_node", "/")}
+    assert "/vo_node/reset" in served and served <= allowed("service", "reply")

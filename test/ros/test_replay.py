@@ -15,7 +15,7 @@ from distill_vo import cli
 from distill_vo.bags import kitti_to_bag
 from distill_vo.errors import InputError
 from distill_vo.ros import messages
-from distill_vo.ros.recording import Recording, without_child
+from distill_vo.ros.recording import Recording, header_stamp_ns, without_child
 from distill_vo.sources.bag import open_bag
 from distill_vo.trajectory import read
 
@@ -166,3 +166,9 @@ def test_a_bag_that_is_damaged_inside_breaks_off_in_one_sentence(bag):
     file.write_bytes(content)
     with pytest.raises(InputError, match="breaks off"):
         list(Recording(bag).messages())
+
+
+@pytest.mark.parametrize("read", [header_stamp_ns, lambda data: without_child(data, "base_link")])
+def test_a_damaged_message_of_a_bag_is_refused(read):
+    with pytest.raises(InputError, match="record it again"):
+        read(b"\x00\x01\x00\x00\xff\xff\xff\x7f")

@@ -150,3 +150,34 @@ def test_wrong_parameters_are_refused_in_one_sentence(run):
         errors = [line for line in program.log.splitlines() if "error" in line.lower()]
         assert len(errors) == 1 and cases[case] in errors[0], program.log
         assert "Traceback" not in program.log
+
+
+def test_two_nodes_run_side_by_side_under_namespaces(run, model, images, robot_in):
+    robots = {name: robot_in(name) for name in ("front", "rear")}
+    nodes = {name: run(NODE, "--ros-args", "-r", f"__ns:=/{name}", "-p", f"model:={model}",
+                       "-p", f"odom_frame:={name}_odom", "-p", f"publish_tf:={str(name == 'front').lower()}")
+             for name in robots}
+    for name, robot in robots.items():
+        robot.mount_camera()
+        assert robot.meets_node(), nodes[name].log
+        robot.calibrate()
+        assert robot.show_until_answered(0), nodes[name].log
+    robots["rear"].images = images[::-1]
+    for k in range(1, 5):
+        for name, robot in robots.items():
+            assert robot.show_and_wait(k), nodes[name].log
+    for name, robot in robots.items():  # each has its own odometry, and no other
+        assert robot.stamps() == [robot.stamp_ns(k) for k in range(5)]
+        assert {m.header.frame_id for m in robot.odometry} == {f"{name}_odom"}
+    front, rear = (robot.odometry[-1].pose.pose for robot in robots.values())
+    assert front != rear
+    assert {t.header.frame_id for t in robots["rear"].transforms} == {"front_odom"}  # /tf is everyone's
+
+    reset = robots["front"].node.create_client(Trigger, "vo_node/reset")
+    assert robots["front"].until(reset.service_is_ready)
+    assert robots["front"].until(reset.call_async(Trigger.Request()).done)
+    for name, robot in robots.items():
+        assert robot.show_and_wait(5), nodes[name].log
+        position, _ = messages.position_and_quaternion(robot.odometry[-1].pose.pose)
+        assert (position == [0.0, 0.0, 0.0]) == (name == "front")
+    assert all(node.stop() == 0 for node in nodes.values())
