@@ -51,9 +51,12 @@ class Target:
     def survives(self, case) -> None:
         """Raises what it must not: all but InputError."""
         logging.disable(logging.CRITICAL)
-        with warnings.catch_warnings(), suppress(InputError), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            self.run(case)
+        try:
+            with warnings.catch_warnings(), suppress(InputError), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                self.run(case)
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 @st.composite
