@@ -80,7 +80,7 @@ MESSAGES = st.lists(st.one_of(
 def nodes() -> dict[type, VisualOdometryNode]:
     """An active node for each type of image. They take what is given to their callbacks, without DDS."""
     context, found = rclpy.Context(), {}
-    rclpy.init(context=context)
+    rclpy.init(args=["--ros-args", "-r", "__node:=hostile"], context=context)  # its log alone is silenced
     with TemporaryDirectory() as folder:
         network = PoseRegressor(NETWORK)
         network.load_state_dict(weights())
@@ -93,6 +93,16 @@ def nodes() -> dict[type, VisualOdometryNode]:
             node.start()
             found[kind] = node
     return found
+
+
+def close() -> None:
+    """End the nodes, where there are any, and leave their domain."""
+    if nodes.cache_info().currsize:
+        context = next(iter(nodes().values())).context
+        for node in nodes().values():
+            node.destroy_node()
+        rclpy.shutdown(context=context)
+        nodes.cache_clear()
 
 
 def receive(messages: list) -> None:

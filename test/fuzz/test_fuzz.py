@@ -15,8 +15,11 @@ def domain():
     if not find_spec("rclpy"):
         yield
         return
+    from hostile_ros import close
+
     with own_domain(LOCAL):
         yield
+        close()
 
 
 @pytest.mark.parametrize("name", TARGETS)
