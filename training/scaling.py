@@ -68,11 +68,11 @@ def _repeat(cache: PairCache, out: Path, size: int) -> None:
 
 def _measure(teacher: Path, folder: Path) -> dict:
     """Two epochs of the attentive objective."""
-    cache = PairCache.open(folder / "cache", load_network(teacher)[1].network.front_end)
-    settings = ObjectiveSettings()
+    shape = load_network(teacher)[0].settings
+    cache, settings = PairCache.open(folder / "cache", shape.front_end), ObjectiveSettings()
     outputs = teacher_outputs(teacher, cache, settings.rotation_weight, "cpu")
     objectives.set_trust(outputs, settings)
-    network = PoseRegressor(fit_to(shapes.student(load_network(teacher)[1].network, shapes.RATES[-1]), cache))
+    network = PoseRegressor(fit_to(shapes.student(shape, shapes.RATES[-1]), cache))
     how = TrainingSettings(epochs=2)
     train(network, objectives.regression(settings, outputs, network), how, cache, None, folder / "run",
           fabric_for(how))

@@ -21,13 +21,13 @@ def fractal(rng, size: int = SIZE, roughness: float = 0.6, coarsest: int = 4, st
     while cells <= size:
         shape = max(cells // stretch[1], 1), max(cells // stretch[0], 1)
         octave = weight * rng.standard_normal(shape, np.float32)
-        total = octave if total is None else _twice(total, shape) + octave
+        total = octave if total is None else _enlarged(total, shape) + octave
         weight, cells = weight * roughness, cells * 2
-    total = _twice(total, (size, size))
+    total = _enlarged(total, (size, size))
     return (total - total.mean()) / (total.std() + 1e-6)
 
 
-def _twice(tile: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _enlarged(tile: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A tile that repeats, smoothly enlarged to `shape` by a whole factor (1 or 2, as a rule)."""
     rows, columns = shape[0] // tile.shape[0], shape[1] // tile.shape[1]
     padded = np.pad(tile, 2, mode="wrap")
