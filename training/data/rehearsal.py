@@ -29,9 +29,8 @@ from training.data.along import load_trajectories
 from training.data.drive import DT
 from training.data.world import World
 
-# Half the time of OpenCV's own choice, and no larger: what is noisy has little to be predicted from.
-PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
-       cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]  # fmt: skip
+# Stored, not squeezed: of what is noisy little would be saved, in ten times the time.
+PNG = [cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
 
 
 @dataclass(frozen=True)

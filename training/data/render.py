@@ -5,7 +5,7 @@ World axes: x east, y north, z up, metres. The camera pose is world_T_camera wit
 y down, z forward); a point projects to K X / Z with pixel centres at integers (OpenCV's convention).
 
 The renderer snaps vertices to whole pixels and has no texture filter, so frames are drawn SUPERSAMPLE
-times larger and averaged down: edges get soft and vertices are exact to about a sixth of a pixel (rms).
+times larger and averaged down: edges get soft and vertices are exact to about a quarter of a pixel (rms).
 """
 
 import cv2
@@ -14,7 +14,7 @@ from panda3d import core
 
 from training.data.meshes import Batch
 
-SUPERSAMPLE = 1.5
+SUPERSAMPLE = 1.25
 NEAR_M = 1.0  # the depth buffer has 16 bits: the farther the near plane, the less ribbons fight
 FAR_M = 1e5  # far beyond everything: texture coordinates are interpolated in 1/z - 1/FAR_M
 SIGHT_M = 150.0  # cells of the world beyond this are not drawn
@@ -119,7 +119,7 @@ class Renderer:
         w, h = self._size
         data = np.frombuffer(self._target.get_ram_image(), np.uint8)
         frame = data.reshape(int(h * SUPERSAMPLE), int(w * SUPERSAMPLE), 4)[::-1]
-        # Down by 1.5, two neighbours with weights of 3/4 and 1/4 are all but the mean over the area.
+        # So near to its own size, two weighted neighbours are all but the mean over the area.
         frame = cv2.resize(frame, (w, h), interpolation=cv2.INTER_LINEAR)
         return cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)
 
