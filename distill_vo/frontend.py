@@ -11,43 +11,110 @@ import numpy as np
 from distill_vo.camera import CANONICAL
 
 CELL = 16  # pixels a side; the flow of one cell is averaged
+GRID = (CANONICAL.width // CELL, CANONICAL.height // CELL)  # columns, rows
+
+# The road from above, as a canonical camera sees it that looks down by 1.1 degrees, as KITTI's does.
+HORIZON_ROW = CANONICAL.cy - CANONICAL.fy * np.tan(np.radians(1.1))
+ROAD_PIXEL_M = 0.1
+ROAD_AHEAD_M = (6.0, 30.0)
+ROAD_ASIDE_M = 6.0
+SHRINK = 4  # for the coarse match
+FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
+ALIKE = 0.5  # correlation by which the coarse match is believed
 
 
 class DenseFlow:
-    """Optical flow from frame k-1 to frame k, averaged over cells of 16x16 pixels.
+    """Optical flow from frame k-1 to frame k, of the view and of the road from above, averaged over cells.
 
     Flow keeps what rendered and real streets share (geometry) and drops what they do not (looks),
-    which is why a network trained on rendered streets works on real ones.
+    which is why a network trained on rendered streets works on real ones. Near the car the road moves too
+    far and too unevenly for the flow of the view; from above all of it moves alike, by the metres driven.
     Source: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS).
     """
 
     colour = False
     dtype = np.float32
-    shape = (2, CANONICAL.height // CELL, CANONICAL.width // CELL)
+    shape = (4, GRID[1], GRID[0])
 
     def __init__(self):
+        # At half the size DIS does what it would do at its finest scale but one, without its last enlarging.
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._dis.setFinestScale(1)
+        self._road = RoadFlow()
         # DIS cuts the image into one stripe a thread and its result depends on the cuts.
         cv2.setNumThreads(1)
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Two (192, 640) grey frames -> (2, 12, 40) float32: u right and v down, canonical pixels."""
-        flow = self._dis.calc(previous, current, None)
-        columns, rows = self.shape[2], self.shape[1]
-        cells = cv2.resize(flow, (columns, rows), interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(cells.transpose(2, 0, 1))
+        """Two (192, 640) grey frames -> (4, 12, 40) float32.
+
+        u right and v down in canonical pixels, of cells of 16x16; then u and v of the road from above, in
+        its pixels of 0.1 m, of cells 2 m long and 0.3 m wide, the farthest row first.
+        """
+        halves = (cv2.resize(view, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                  for view in (previous, current))
+        flows = 2 * _cells(self._dis.calc(*halves, None)), _cells(self._road(previous, current))
+        return np.ascontiguousarray(np.concatenate(flows, axis=2).transpose(2, 0, 1))
+
+    @staticmethod
+    def flow(x: np.ndarray) -> np.ndarray:
+        """What `__call__` gave -> the view's part (2, 12, 40): where things went, canonical pixels."""
+        return x[:2]
 
     @staticmethod
     def moved_px(x: np.ndarray) -> float:
         """How far things moved in the image: the mean of | u | and | v |, canonical pixels."""
-        return float(np.abs(x).mean())
+        return float(np.abs(x[:2]).mean())
 
     @staticmethod
     def mirrored(x: np.ndarray) -> np.ndarray:
-        """(..., 2, rows, columns) -> the same shape: columns flipped, u negated."""
+        """(..., 4, rows, columns) -> the same shape: columns flipped, every u negated."""
         flipped = x[..., ::-1].copy()
-        flipped[..., 0, :, :] *= -1
+        flipped[..., ::2, :, :] *= -1
         return flipped
+
+
+class RoadFlow:
+    """How the road moved, seen from above: what the car drove, in pixels of 0.1 m.
+
+    The flow is searched from frame k to frame k-1: what is near now was farther and in view before. One
+    coarse match for all of the road comes first, so that DIS is left with what differs from place to place.
+    """
+
+    def __init__(self):
+        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        near, far = ROAD_AHEAD_M
+        z = np.arange(far, near, -ROAD_PIXEL_M)[:, None] - ROAD_PIXEL_M / 2
+        x = np.arange(-ROAD_ASIDE_M, ROAD_ASIDE_M, ROAD_PIXEL_M)[None] + ROAD_PIXEL_M / 2
+        columns = CANONICAL.cx + CANONICAL.fx * x / z
+        rows = HORIZON_ROW + CANONICAL.fy * CANONICAL.mount_height_m / z + 0 * x
+        self._map = cv2.convertMaps(columns.astype(np.float32), rows.astype(np.float32), cv2.CV_16SC2)
+
+    def from_above(self, view: np.ndarray) -> np.ndarray:
+        """A (192, 640) grey frame -> (240, 120): the road 30 to 6 m ahead and 6 m to either side."""
+        return cv2.remap(view, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Two (192, 640) grey frames -> (240, 120, 2) float32 at the pixels of the current one."""
+        before, now = self.from_above(previous), self.from_above(current)
+        start = np.empty((*now.shape, 2), np.float32)
+        start[:] = _coarse_shift(now, before)
+        return -self._dis.calc(now, before, start)
+
+
+def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[float, float]:
+    """Where most of the road was before (x, y), in its pixels; nowhere else if that cannot be told."""
+    now, before = (cv2.resize(road, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
+                   for road in (now, before))
+    aside = 2
+    ahead, behind = (round(metres / ROAD_PIXEL_M / SHRINK) for metres in (FASTEST_M, BACKWARDS_M))
+    likeness = cv2.matchTemplate(before, now[ahead:-behind, aside:-aside], cv2.TM_CCOEFF_NORMED)
+    _, best, _, (x, y) = cv2.minMaxLoc(likeness)
+    return ((x - aside) * SHRINK, (y - ahead) * SHRINK) if ALIKE <= best <= 1.01 else (0.0, 0.0)
+
+
+def _cells(flow: np.ndarray) -> np.ndarray:
+    """(H, W, 2) -> the means over cells (12, 40, 2)."""
+    return cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA)
 
 
 class StackedFrames:
@@ -62,8 +129,12 @@ class StackedFrames:
         return np.concatenate([previous, current], axis=2).transpose(2, 0, 1).copy()
 
     @staticmethod
+    def flow(x: np.ndarray) -> None:
+        """Not known without matching."""
+
+    @staticmethod
     def moved_px(x: np.ndarray) -> float:
-        """Not known without matching: every frame counts as moved."""
+        """Not known either: every frame counts as moved."""
         return float("inf")
 
     @staticmethod

@@ -154,7 +154,7 @@ class VisualOdometry:
         if unseen_s > self.max_gap_s or too_far or self._is_frozen(view):
             return None
         x = self.student.front_end(keyframe.view, view)
-        seen = followed(keyframe.view, view, x)
+        seen = followed(keyframe.view, view, self.student.front_end.flow(x))
         if seen < SEEN_AT_ALL:
             return None
         moved_px = self.student.front_end.moved_px(x)

@@ -22,16 +22,16 @@ def texture(view: np.ndarray) -> float:
     return float((_variance(small, small) > CONTRAST**2).mean())
 
 
-def followed(previous: np.ndarray, current: np.ndarray, x: np.ndarray) -> float:
+def followed(previous: np.ndarray, current: np.ndarray, flow: np.ndarray | None) -> float:
     """Share (0..1) of the blocks that hold something and are found where the flow says they went.
 
-    x (2, rows, columns): flow in canonical pixels. What left the view does not count. Other front ends do not
-    say where things went: then it is the share with texture in the poorer of both views.
+    flow (2, rows, columns) in canonical pixels. What left the view does not count. Where a front end does not
+    say where things went (None) it is the share with texture in the poorer of both views.
     """
-    if x.ndim != 3 or len(x) != 2:
+    if flow is None:
         return min(texture(previous), texture(current))
     a, b = _shrunk(previous), _shrunk(current)
-    u, v = (cv2.resize(np.ascontiguousarray(part), SIZE) / SHRINK for part in x)
+    u, v = (cv2.resize(np.ascontiguousarray(part), SIZE) / SHRINK for part in flow)
     to_x, to_y = _COLUMNS + u, _ROWS + v
     b = cv2.remap(b, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     inside = (to_x >= 0) & (to_x <= SIZE[0] - 1) & (to_y >= 0) & (to_y <= SIZE[1] - 1)

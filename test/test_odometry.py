@@ -31,6 +31,9 @@ class NumberReader:
     def __call__(self, previous, current):
         return np.array([previous[0, 0], current[0, 0]], float)
 
+    def flow(self, x):
+        return None
+
     def moved_px(self, x):
         return self.flow_px
 
