@@ -25,7 +25,7 @@ class ObjectiveSettings:
     hint: HintName = "aht"
     stages: Literal["two", "joint"] = "two"  # hint training first, then the rest; or both at once
     alpha: float = 0.5  # share of the student loss
-    rotation_weight: float = 4e4  # m^2/rad^2: a tenth of a degree weighs as much as 0.35 m
+    rotation_weight: float = 1e4  # m^2/rad^2: a tenth of a degree weighs as much as 0.17 m
     eta: Literal["range", "quantile"] = "range"  # eq. 10, or a variant no outlier can stretch
     eta_quantile: float = 0.95
     temperature: float = 4.0  # of soft_target

@@ -24,7 +24,7 @@ class TeacherSettings:
 
     training: TrainingSettings
     front_end: Literal["dense_flow", "stacked_frames"] = "dense_flow"
-    rotation_weight: float = 4e4  # m^2/rad^2: a tenth of a degree weighs as much as 0.35 m
+    rotation_weight: float = 1e4  # m^2/rad^2: a tenth of a degree weighs as much as 0.17 m
     network: NetworkSettings | None = None  # a shape of one's own instead of the front end's
 
     @property
