@@ -1,6 +1,7 @@
 # make demo                 a street never seen -> bag -> the node over DDS -> figures and a picture
 # make demo SEQUENCE=DIR    the same with a KITTI sequence folder
 # make test                 the tests
+# make model                the default student from nothing: streets, teacher, trust, student, its card (hours)
 # make lint                 ruff
 # Each builds .venv first if it is not there; PYTHON=python3.12 names the Python to build it from.
 
@@ -10,7 +11,7 @@ VENV   := .venv
 READY  := $(VENV)/.ready-$(or $(ROS_DISTRO),wheels)
 RUN    := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(VENV)/bin/python
 
-.PHONY: demo test lint
+.PHONY: demo test model lint
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -19,6 +20,20 @@ demo: $(VENV)/.installed
 # Only the plugins named here: those that ROS 2 and colcon bring would load themselves.
 test: $(VENV)/.installed
 	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(RUN) -m pytest -p xdist -n 2 -q $(TESTS)
+
+# Where it was stopped, the same command goes on. With KITTI_ROOT set the card has figures of real roads too.
+model: $(VENV)/.installed
+	@$(RUN) -m training prepare config/rehearsal_train.yaml --out cache/train
+	@$(RUN) -m training prepare config/rehearsal_validation.yaml --strides 1 --out cache/validation
+	@$(RUN) -m training prepare config/rehearsal_calibration.yaml --strides 1 --out cache/calibration
+	@$(RUN) -m training teacher config/teacher.yaml --cache cache/train --validation cache/validation \
+	    --out runs/teacher
+	@$(RUN) -m training trust --teacher runs/teacher/teacher.safetensors --cache cache/train --out runs/trust
+	@$(RUN) -m training distil config/flow-s.yaml --teacher runs/teacher/teacher.safetensors \
+	    --cache cache/train --validation cache/validation --out runs/flow-s
+	@$(RUN) -m training calibrate runs/flow-s/flow-s.safetensors --validation cache/calibration
+	@$(RUN) -m training card runs/flow-s --validation cache/validation --out distill_vo/models \
+	    --results docs/results
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .

@@ -67,7 +67,8 @@ def test_nothing_moves_between_equal_images():
 
 
 @pytest.mark.parametrize(("image", "other", "channels"), [
-    (texture(), rotated(texture(), (0.005, 0.02, 0.01)), slice(0, 2)), (road(0.0), road(0.9, 0.2), slice(2, 4))])
+    (texture(), rotated(texture(), (0.005, 0.02, 0.01)), slice(0, 2)),
+    (road(0.0), road(0.9, 0.2), slice(2, 4))])
 def test_the_mirrored_grid_is_the_flow_of_mirrored_images(image, other, channels):
     flow = DenseFlow()
     seen_in_mirror = flow(image[:, ::-1].copy(), other[:, ::-1].copy())

@@ -2,7 +2,7 @@
 
   python -m training calibrate distill_vo/models/flow-s.safetensors --validation cache/validation
 
-Rewrites the file (its weights stay), and the digest in the model card beside it.
+Rewrites the file (its weights stay), and the digest in the run.json or model card beside it.
 """
 
 import argparse
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> None:
     caches = [PairCache.open(path, network.settings.front_end) for path in args.validation]
     drives = [d for cache in caches for d in normalised_errors(network, settings.sigma_scale, cache)]
     digest = save(args.student, network, replace(settings, errors=error_model(drives)))
-    for card in (args.student.with_suffix(".json"), args.student.with_suffix(".md")):
+    for card in (args.student.with_suffix(".json"), args.student.with_suffix(".md"),
+                 args.student.with_name("run.json")):
         if card.exists():
             write_whole(card, card.read_text().replace(old, digest))
     print(f"{args.student}: {digest}, errors of {len(drives)} drives: {error_model(drives)}")

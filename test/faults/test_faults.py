@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from faults import FAULTS, RECOVERY, Drive
+import seen  # noqa: F401
+import told  # noqa: F401
+from drive import FAULTS, RECOVERY, Drive
 
 
 def test_there_are_many():
