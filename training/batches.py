@@ -1,7 +1,7 @@
 """Batches of windows of consecutive frame pairs, shuffled the same way in every process and run.
 
 A batch is inputs (B, T, channels, rows, columns) and motions (B, T, 6), float32 tensors; rows (B,) are
-the windows' first rows in the cache, mirror (B,) says which of them are seen in the mirror.
+the windows' first rows in the cache, twin (B,) says which of their twins are seen (twins.py).
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from distill_vo.errors import InputError
-from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from training.data.cache import PairCache
+from training.twins import TWINS, twins
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Batch:
     inputs: Tensor
     motions: Tensor
     rows: np.ndarray
-    mirror: np.ndarray
+    twin: np.ndarray
 
     def to(self, device: torch.device) -> "Batch":
         return replace(self, inputs=self.inputs.to(device), motions=self.motions.to(device))
@@ -34,7 +34,6 @@ class Batches:
                  rank: int = 0, world: int = 1):
         self.cache, self.size, self.window, self.seed = cache, batch, window, seed
         self.noise_px, self.rank, self.world = noise_px, rank, world
-        self._mirrored = FRONT_ENDS[cache.front_end].mirrored
         self._starts = cache.windows(window, max(1, window // 2))
         if len(self) == 0:
             raise InputError(f"{cache.path}: holds {len(self._starts)} windows of {window} pairs, less than "
@@ -49,18 +48,18 @@ class Batches:
         order = rng.permutation(self._starts)
         for i in range(len(self)):
             rows = order[i * self.size:(i + 1) * self.size]
-            mirror = rng.random(self.size) < 0.5
+            twin = rng.integers(TWINS[self.cache.front_end], size=self.size)
             noise_seed = rng.integers(2**63)
             share = slice(self.rank, None, self.world)
-            yield self._load(rows[share], mirror[share], (noise_seed, self.rank))
+            yield self._load(rows[share], twin[share], (noise_seed, self.rank))
 
-    def _load(self, rows: np.ndarray, mirror: np.ndarray, noise_seed: tuple) -> Batch:
-        index = rows[:, None] + np.arange(self.window)
-        inputs, motions = self.cache.inputs[index].astype(np.float32), self.cache.motions[index]
-        inputs[mirror] = self._mirrored(inputs[mirror])
-        motions[mirror] *= MIRROR_SIGNS
+    def _load(self, rows: np.ndarray, twin: np.ndarray, noise_seed: tuple) -> Batch:
+        index = (rows[:, None] + np.arange(self.window)).ravel()
+        inputs, motions = twins(self.cache.front_end, self.cache.inputs[index], self.cache.motions[index],
+                                index, twin.repeat(self.window))
         if self.noise_px:
             noise = np.random.default_rng(noise_seed).standard_normal(inputs.shape, np.float32)
             inputs += self.noise_px * noise
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(motions.astype(np.float32)),
-                     rows, mirror)
+        inputs, motions = (torch.from_numpy(a.astype(np.float32)).unflatten(0, (len(rows), self.window))
+                           for a in (inputs, motions))
+        return Batch(inputs, motions, rows, twin)

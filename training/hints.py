@@ -1,6 +1,6 @@
 """What the teacher says of every pair, computed once: motions, hints and logits, memory-mapped.
 
-Both of the drives as they are and of their mirrored twins (reversed and strided drives are tracks of the
+Of the drives as they are and of all their twins (twins.py; reversed and strided drives are tracks of the
 cache already), so that distilling costs only the student. The folder lies in the cache and its name holds
 the hashes of teacher and data: what was computed for others is never taken.
 """
@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import load_network
 from distill_vo.trajectory import write_whole
 from training import losses
 from training.batches import Batch
 from training.data.cache import PairCache
+from training.twins import TWINS, twins
 
 CHUNK = 256  # pairs sent through the teacher at once
 
@@ -40,14 +40,14 @@ class Taught:
 
 
 class TeacherOutputs:
-    """Outputs for all pairs of a cache; index 0 as they are, 1 mirrored. error is e_i (2, N)."""
+    """Outputs for all pairs of a cache, of each twin. error is e_i (twins, N)."""
 
     def __init__(self, folder: Path, cache: PairCache, rotation_weight: float):
         self.motions = np.load(folder / "motions.npy", mmap_mode="r")
         self.hints = np.load(folder / "hints.npy", mmap_mode="r")
         bins = folder / "logits.npy"
         self.logits = np.load(bins, mmap_mode="r") if bins.exists() else None
-        truth = torch.from_numpy(np.stack([cache.motions, cache.motions * MIRROR_SIGNS]).astype(np.float32))
+        truth = torch.from_numpy(np.load(folder / "truth.npy"))
         self.error = losses.squared_error(torch.from_numpy(np.array(self.motions)), truth, rotation_weight)
         self.trust = torch.ones_like(self.error)
 
@@ -57,7 +57,7 @@ class TeacherOutputs:
 
     def of(self, batch: Batch) -> Taught:
         """What the teacher says of the batch's pairs, on the batch's device. Windows of one pair only."""
-        at, device = (batch.mirror.astype(int), batch.rows), batch.inputs.device
+        at, device = (batch.twin, batch.rows), batch.inputs.device
 
         def take(array: np.ndarray) -> Tensor:
             return torch.from_numpy(array[at].astype(np.float32)).to(device)[:, None]
@@ -86,17 +86,22 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
 @torch.inference_mode()
 def _compute(network: PoseRegressor, cache: PairCache, folder: Path, device) -> None:
     folder.mkdir()
-    settings, mirrored = network.settings, FRONT_ENDS[cache.front_end].mirrored
+    settings, count = network.settings, TWINS[cache.front_end]
     width = settings.fully_connected[settings.hint_layer - 1]
-    shapes = {"motions": (6,), "hints": (width,)} | ({"logits": (6, settings.bins)} if settings.bins else {})
-    arrays = {name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32,
-                                              (2, len(cache), *shape)) for name, shape in shapes.items()}
+    # What is only imitated need not be exact to more digits than half precision has.
+    kinds = {"motions": (np.float32, 6), "truth": (np.float32, 6), "hints": (np.float16, width)}
+    kinds |= {"logits": (np.float16, 6, settings.bins)} if settings.bins else {}
+    arrays = {name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype,
+                                              (count, len(cache), *shape))
+              for name, (dtype, *shape) in kinds.items()}
     for track in tqdm(cache.tracks, "teacher", unit="track", disable=None):
         state = None
         for start in range(track.start, track.stop, CHUNK):
-            rows = slice(start, min(start + CHUNK, track.stop))
-            pairs = cache.inputs[rows].astype(np.float32)
-            out = network(torch.from_numpy(np.stack([pairs, mirrored(pairs)])).to(device), state)
+            rows = np.arange(start, min(start + CHUNK, track.stop))
+            inputs, arrays["truth"][:, rows] = map(np.stack, zip(*(
+                twins(cache.front_end, cache.inputs[rows], cache.motions[rows], rows, np.full(len(rows), t))
+                for t in range(count)), strict=True))
+            out = network(torch.from_numpy(inputs).to(device), state)
             state = out.state
             for name, value in (("motions", out.motion), ("hints", out.hint), ("logits", out.logits)):
                 if name in arrays:

@@ -100,14 +100,18 @@ def draw_map(path: Path, teacher: TeacherOutputs, cache: PairCache) -> None:
 def draw_worst(path: Path, teacher: TeacherOutputs, cache: PairCache) -> None:
     """The front end's view of the pairs with the largest e, with what was said and what was true."""
     worst = np.argsort(-teacher.error[0].numpy())[:SHOWN]
-    figure, axes = _figure(SHOWN, 1, (8, 2.6 * SHOWN))
-    for axis, row in zip(axes[:, 0], worst, strict=True):
+    figure, axes = _figure(SHOWN, 2, (12, 2.6 * SHOWN))
+    for (axis, road), row in zip(axes, worst, strict=True):
         seen = cache.inputs[row].astype(np.float32)
         if cache.front_end == "dense_flow":
-            axis.quiver(seen[0], seen[1], np.hypot(seen[0], seen[1]), angles="xy", cmap="viridis")
-            axis.invert_yaxis()
+            for grid, (u, v) in ((axis, seen[:2]), (road, seen[2:])):
+                grid.quiver(u, v, np.hypot(u, v), angles="xy", cmap="viridis")
+                grid.invert_yaxis()
+            road.set(xticks=[], yticks=[], title="the road from above")
         else:
-            axis.imshow(seen[5:2:-1].transpose(1, 2, 0).astype(np.uint8))
+            axis.imshow(seen[2::-1].transpose(1, 2, 0).astype(np.uint8))
+            road.imshow(seen[5:2:-1].transpose(1, 2, 0).astype(np.uint8))
+            road.set(xticks=[], yticks=[], title="the second frame")
         said, true = teacher.motions[0, row], cache.motions[row]
         axis.set_title(f"pair {row}: forward {said[2]:.2f} m (true {true[2]:.2f}), yaw "
                        f"{np.degrees(said[4]):.2f} deg (true {np.degrees(true[4]):.2f})", fontsize=9)
