@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from distill_vo.errors import InputError
-from distill_vo.frontend import FRONT_ENDS
+from distill_vo.frontend import FRONT_ENDS, ROAD_PIXEL_M
 
 SIGMA_FLOOR = -4.0  # log of the smallest sigma, in motion_scale: nothing is measured to the last digit
 BIN_RANGE = 3.0  # motion_scale to either side
 MOST_LSTM_LAYERS = 8
+CHANNELS = 6  # that the encoder sees, of either front end
+NEAR_ROAD = slice(6, None), slice(6, 34)  # rows and columns: 18 to 6 m ahead, 4 m to either side
+SHORTEST_UNIT_M = 0.1
 MOTION = 6  # tx, ty, tz in metres, rx, ry, rz rotation vector in radians, camera optical axes
 
 
@@ -34,7 +37,7 @@ class NetworkSettings:
     lstm_width: int = 0
     dropout: float = 0.0
     input_offset: float = 0.0  # subtracted from the input
-    input_scale: float = 1.0  # what the input is divided by then
+    input_scale: float = 1.0  # what the input, of dense flow the view's, is divided by then
     motion_scale: tuple[float, ...] = (1.0,) * MOTION  # what the raw outputs are multiplied by
     bins: int = 0  # of each axis of the motion, from -3 to 3 motion_scale about bin_centre; 0: none
     bin_centre: tuple[float, ...] = (0.0,) * MOTION
@@ -61,7 +64,7 @@ class NetworkSettings:
     @property
     def weights(self) -> int:
         """How many there are in the layers whose size is set here, without biases."""
-        count, (channels, rows, columns) = 0, FRONT_ENDS[self.front_end].shape
+        count, (channels, rows, columns) = 0, (CHANNELS, *FRONT_ENDS[self.front_end].shape[1:])
         for kernel, stride, width in self.convolutions:
             count += channels * kernel**2 * width
             channels, rows, columns = width, math.ceil(rows / stride), math.ceil(columns / stride)
@@ -91,7 +94,7 @@ class PoseRegressor(nn.Module):
     def __init__(self, settings: NetworkSettings):
         super().__init__()
         self.settings = settings
-        channels, rows, columns = FRONT_ENDS[settings.front_end].shape
+        channels, rows, columns = CHANNELS, *FRONT_ENDS[settings.front_end].shape[1:]
         layers: list[nn.Module] = []
         for kernel, stride, width in settings.convolutions:
             layers += [nn.Conv2d(channels, width, kernel, stride, kernel // 2), nn.LeakyReLU(0.1)]
@@ -118,8 +121,8 @@ class PoseRegressor(nn.Module):
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Regression:
         lead = x.shape[:-3]
-        x = (x.reshape(-1, *x.shape[-3:]) - self.settings.input_offset) / self.settings.input_scale
-        x = self.encoder(x).reshape(*lead, -1)
+        x, unit = self._scaled(x.reshape(-1, *x.shape[-3:]))
+        x, unit = self.encoder(x).reshape(*lead, -1), unit.reshape(*lead, MOTION)
         if self.lstm is not None:
             x, state = self.lstm(x, state)
         hint = x
@@ -128,14 +131,32 @@ class PoseRegressor(nn.Module):
             if number == self.settings.hint_layer:
                 hint = x
         # What only describes the motion reads the features but does not shape them.
-        log_sigma = SIGMA_FLOOR + softplus(self.log_sigma(x.detach())) + self.motion_scale.log()
+        unit = unit * self.motion_scale
+        log_sigma = SIGMA_FLOOR + softplus(self.log_sigma(x.detach())) + unit.log()
         if self.settings.motion_from_bins:
             logits = self.logits(x).unflatten(-1, (MOTION, -1))
             motion = (torch.softmax(logits, -1) * self.bin_values).sum(-1)
         else:
             logits = self.logits and self.logits(x.detach()).unflatten(-1, (MOTION, -1))
-            motion = self.motion(x) * self.motion_scale
+            motion = self.motion(x) * unit
         return Regression(motion, log_sigma, hint, logits, state)
+
+    def _scaled(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the front end gives (N, ...) -> what the encoder sees, and the unit (N, 6) of what it says.
+
+        Dense flow's translations are told in units of how far the near road moved, and flow is seen in that
+        unit too: what was learned at one speed holds at every other, and where the network is in doubt it
+        does not fall back on the usual speed.
+        """
+        x = x - self.settings.input_offset
+        if self.settings.front_end != "dense_flow":
+            return x / self.settings.input_scale, x.new_ones(len(x), MOTION)
+        view, road = x[:, :2] / self.settings.input_scale, x[:, 2:] * ROAD_PIXEL_M
+        moved = road[:, 1][:, NEAR_ROAD[0], NEAR_ROAD[1]].flatten(1).median(1).values
+        unit = moved.abs().clamp(min=SHORTEST_UNIT_M)[:, None]
+        grid = unit[..., None, None]
+        return torch.cat([view, view / grid, road / grid], 1), torch.cat([unit.expand(-1, 3),
+                                                                          torch.ones_like(unit).expand(-1, 3)], 1)
 
     def labels(self, motion: Tensor) -> Tensor:
         """The bin each axis of a motion (..., 6) falls into: (..., 6) int64."""

@@ -3,7 +3,7 @@
 A drive has one mounting, so a network could learn the drive instead of what the mounting does to the scale:
 by half a degree of pitch the road seems a tenth longer or shorter. A turned camera sees what the other sees
 along other rays; its flow follows from the flow grid alone. The mountings of a twin sweep slowly along the
-pairs of a cache, each the same whenever it is asked for, so that what a teacher says of a twin is computed once.
+pairs of a cache, each the same whenever it is asked for: what a teacher says of a twin is computed once.
 
 Twin t is mirrored where t is odd and has mounting t // 2, of which the first is the drive's own.
 """
