@@ -154,9 +154,8 @@ class PoseRegressor(nn.Module):
         view, road = x[:, :2] / self.settings.input_scale, x[:, 2:] * ROAD_PIXEL_M
         moved = road[:, 1][:, NEAR_ROAD[0], NEAR_ROAD[1]].flatten(1).median(1).values
         unit = moved.abs().clamp(min=SHORTEST_UNIT_M)[:, None]
-        grid = unit[..., None, None]
-        return torch.cat([view, view / grid, road / grid], 1), torch.cat([unit.expand(-1, 3),
-                                                                          torch.ones_like(unit).expand(-1, 3)], 1)
+        grid, translations, rotations = unit[..., None, None], unit.expand(-1, 3), unit.new_ones(len(x), 3)
+        return torch.cat([view, view / grid, road / grid], 1), torch.cat([translations, rotations], 1)
 
     def labels(self, motion: Tensor) -> Tensor:
         """The bin each axis of a motion (..., 6) falls into: (..., 6) int64."""
