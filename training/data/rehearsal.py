@@ -39,8 +39,9 @@ class RehearsalSettings:
 
     The camera is the canonical one: height above the road and place ahead of the rear axle (m; how far it
     swings outwards in turns), focal length in pixels at width 640; pitch is downwards, in degrees (KITTI's
-    looks down by 1.1). `along`: a folder of KITTI pose files; about half of the sequences then drive along a
-    piece of one of them.
+    looks down by 1.1). speed_spread: of the logarithm of how fast a place is driven through, so that its looks
+    say less of the speed. `along`: a folder of KITTI pose files; about half of the sequences then drive along
+    a piece of one of them.
     """
 
     frames: int = 500
@@ -60,6 +61,7 @@ class RehearsalSettings:
     pitch_sigma_deg: float = 0.5
     yaw_sigma_deg: float = 0.3
     roll_sigma_deg: float = 0.3
+    speed_spread: float = 0.0
     along: str | None = None
 
     def __post_init__(self):
@@ -68,7 +70,7 @@ class RehearsalSettings:
             ("focal", 50, 5000), ("camera_height", 0.3, 5), ("camera_height_sigma", 0, 0.3),
             ("camera_forward", -5, 5), ("camera_forward_sigma", 0, 1), ("focal_sigma", 0, 100),
             ("centre_sigma", 0, 50), ("pitch_deg", -20, 20), ("pitch_sigma_deg", 0, 5),
-            ("yaw_sigma_deg", 0, 5), ("roll_sigma_deg", 0, 5),
+            ("yaw_sigma_deg", 0, 5), ("roll_sigma_deg", 0, 5), ("speed_spread", 0, 1),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:

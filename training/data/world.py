@@ -14,6 +14,7 @@ from training.data.styles import FREQUENCY, STYLES
 from training.data.textures import POOLS, pool
 from training.data.traffic import Traffic
 
+FASTEST = 36.0  # m/s
 BEHIND_M = 30.0  # road behind the first frame
 AHEAD_M = 190.0  # road beyond the last
 
@@ -53,6 +54,8 @@ class World:
     def _free_drive(self, rng):
         style, seconds = STYLES[self.kind], (self.settings.frames - 1) * DT
         cruise = rng.uniform(*style.cruise)
+        if self.settings.speed_spread:
+            cruise = min(cruise * np.exp(self.settings.speed_spread * rng.normal()), FASTEST)
         road = plan_road(style.plan, BEHIND_M + 1.3 * cruise * seconds + AHEAD_M, rng)
         limits = speed_limits(road, cruise, rng.uniform(1.6, 3.6), rng)
         end = BEHIND_M + 1.3 * cruise * seconds
