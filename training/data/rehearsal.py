@@ -39,7 +39,7 @@ class RehearsalSettings:
 
     The camera is the canonical one: height above the road and place ahead of the rear axle (m; how far it
     swings outwards in turns), focal length in pixels at width 640; pitch is downwards, in degrees (KITTI's
-    looks down by 1.1). speed_spread: of the logarithm of how fast a place is driven through, so that its looks
+    looks down by 1.1). speed_spread: of the logarithm of how fast a place is driven through: its looks then
     say less of the speed. `along`: a folder of KITTI pose files; about half of the sequences then drive along
     a piece of one of them.
     """
