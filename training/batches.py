@@ -34,7 +34,7 @@ class Batches:
                  rank: int = 0, world: int = 1):
         self.cache, self.size, self.window, self.seed = cache, batch, window, seed
         self.noise_px, self.rank, self.world = noise_px, rank, world
-        self._starts = cache.windows(window, max(1, window // 2))
+        self._starts = cache.windows(window)
         if len(self) == 0:
             raise InputError(f"{cache.path}: holds {len(self._starts)} windows of {window} pairs, less than "
                              f"a batch of {batch}; prepare more data or set a smaller batch.")

@@ -83,7 +83,7 @@ def test_a_track_has_no_gap(cache):
     assert lengths == {("a", 1): [4], ("a", -1): [4], ("a", 2): [2],
                        ("b", 1): [2, 1], ("b", -1): [1, 2], ("b", 2): [2]}
     assert cache.tracks[-1].stop == len(cache)
-    assert len(cache.windows(2, 1)) == 3 + 3 + 1 + 1 + 1 + 1
+    assert len(cache.windows(2)) == 2 + 2 + 1 + 1 + 1 + 1
 
 
 def test_a_tracks_motions_chained_are_the_drives_poses(cache):

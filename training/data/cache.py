@@ -104,9 +104,9 @@ class PairCache:
                              "anew.")
         return cls(path, inputs, motions, tuple(Track(**t) for t in about["tracks"]), about)
 
-    def windows(self, length: int, hop: int) -> np.ndarray:
-        """First rows (M,) of all windows of `length` pairs that lie inside one track."""
-        return np.concatenate([np.arange(t.start, t.stop - length + 1, hop) for t in self.tracks])
+    def windows(self, length: int) -> np.ndarray:
+        """First rows (M,) of windows of `length` pairs, each inside one track and end to end there."""
+        return np.concatenate([np.arange(t.start, t.stop - length + 1, length) for t in self.tracks])
 
 
 def _read_about(path: Path) -> dict:
