@@ -13,14 +13,15 @@ import numpy as np
 # (x forward, y left, z up).
 OPTICAL_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
+# Row i is skew of the i-th axis, flattened.
+_SKEW = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0.0]])
+
 _SMALL_ANGLE = 1e-4  # rad; below it the series is exact to float64
 
 
 def skew(v: np.ndarray) -> np.ndarray:
     """(..., 3) -> (..., 3, 3) with skew(v) @ w = v x w."""
-    x, y, z = np.moveaxis(np.asarray(v, float), -1, 0)
-    o = np.zeros_like(x)
-    return np.stack([o, -z, y, z, o, -x, -y, x, o], axis=-1).reshape(*x.shape, 3, 3)
+    return (np.asarray(v, float) @ _SKEW).reshape(*np.shape(v), 3)
 
 
 def _angle_series(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
