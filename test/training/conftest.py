@@ -6,12 +6,13 @@ import pytest
 from distill_vo.frontend import DenseFlow
 from training.data.cache import PairCache, Track, write_index
 
-# What one unit of each axis of the motion adds to u and v of the view and of the road from above: rough, but as
-# in a real view.
+# What one unit of each axis of the motion adds to u and v of the view and of the road from above: rough, but
+# as in a real view.
 ROWS, COLUMNS = np.mgrid[-1:1:12j, -1:1:40j]
 ONE, NONE = np.ones_like(ROWS), np.zeros_like(ROWS)
 PATTERNS = np.stack([
-    np.stack([np.maximum(ROWS, 0), NONE, -0.2 * ONE, NONE]), np.stack([NONE, np.maximum(ROWS, 0), NONE, NONE]),
+    np.stack([np.maximum(ROWS, 0), NONE, -0.2 * ONE, NONE]),
+    np.stack([NONE, np.maximum(ROWS, 0), NONE, NONE]),
     np.stack([COLUMNS, ROWS, NONE, 4 * ONE]), np.stack([NONE, 1 + ROWS**2, NONE, 0.1 * (1 - ROWS)]),
     np.stack([-1 - COLUMNS**2, NONE, 0.1 * (1 - ROWS), NONE]), np.stack([ROWS, -COLUMNS, NONE, NONE]),
 ])
