@@ -20,6 +20,7 @@ VERBS = {
     "ablate": ("training.ablate", "compare all objectives over seeds and rates"),
     "scaling": ("training.scaling", "measure what an epoch costs, by the number of pairs"),
     "compare": ("training.compare", "draw networks side by side"),
+    "breakdown": ("training.breakdown", "show where a student is weak: by speed, yaw rate and place"),
     "card": ("training.card", "measure a student and write its model card"),
     "benchmark": ("training.benchmark", "measure shipped students and published trajectories"),
     "transport": ("training.transport", "count full camera frames that reach the node"),
