@@ -76,7 +76,7 @@ def markdown(content: dict) -> str:
     rows = [
         f"# Errors of {content['student']} by speed, yaw rate and place", "",
         f"`{content['command']}`, commit {content['commit']}, {content['date']}, {content['machine']}. "
-        f"Rendered streets ({content['data']}) that it was not trained on. Root mean square errors of one frame "
+        f"Rendered streets ({content['data']}) that it was not trained on. Root mean square error of a frame "
         "at 10 Hz in the camera's axes (x right, y down, z forward); scale: said way forward / true way.", "",
         "| frames of | frames | " + " | ".join(AXES) + " | scale |", "|---" * (len(AXES) + 3) + "|"]
     for line in content["lines"]:
