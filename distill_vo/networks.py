@@ -21,7 +21,8 @@ BIN_RANGE = 3.0  # motion_scale to either side
 MOST_LSTM_LAYERS = 8
 CHANNELS = 6  # that the encoder sees, of either front end
 NEAR_ROAD = slice(6, None), slice(6, 34)  # rows and columns: 18 to 6 m ahead, 4 m to either side
-SHORTEST_UNIT_M = 0.1
+SHORTEST_UNIT_M = 0.2
+MOST_IN_UNITS = 8.0  # what is seen in that unit ends there: turns and traffic while the car stands
 MOTION = 6  # tx, ty, tz in metres, rx, ry, rz rotation vector in radians, camera optical axes
 
 
@@ -155,7 +156,8 @@ class PoseRegressor(nn.Module):
         moved = road[:, 1][:, NEAR_ROAD[0], NEAR_ROAD[1]].flatten(1).median(1).values
         unit = moved.abs().clamp(min=SHORTEST_UNIT_M)[:, None]
         grid, translations, rotations = unit[..., None, None], unit.expand(-1, 3), unit.new_ones(len(x), 3)
-        return torch.cat([view, view / grid, road / grid], 1), torch.cat([translations, rotations], 1)
+        in_units = torch.cat([view / grid, road / grid], 1).clamp(-MOST_IN_UNITS, MOST_IN_UNITS)
+        return torch.cat([view, in_units], 1), torch.cat([translations, rotations], 1)
 
     def labels(self, motion: Tensor) -> Tensor:
         """The bin each axis of a motion (..., 6) falls into: (..., 6) int64."""
