@@ -36,6 +36,7 @@ class NetworkSettings:
     hint_layer: int  # which fully connected layer (1 is the first) is hint or guided layer
     lstm_layers: int = 0  # 0: no recurrence, no state
     lstm_width: int = 0
+    lstm_skip: bool = False  # the LSTM adds to what one pair says, instead of all going through it
     dropout: float = 0.0
     input_offset: float = 0.0  # subtracted from the input
     input_scale: float = 1.0  # what the input, of dense flow the view's, is divided by then
@@ -102,10 +103,11 @@ class PoseRegressor(nn.Module):
             channels, rows, columns = width, math.ceil(rows / stride), math.ceil(columns / stride)
         self.encoder = nn.Sequential(*layers, nn.Flatten())
         features = channels * rows * columns
-        self.lstm = None
+        self.lstm = self.skip = None
         if settings.lstm_layers:
-            self.lstm = nn.LSTM(features, settings.lstm_width, settings.lstm_layers,
-                                batch_first=True)
+            self.lstm = nn.LSTM(features, settings.lstm_width, settings.lstm_layers, batch_first=True)
+            if settings.lstm_skip:
+                self.skip = nn.Linear(features, settings.lstm_width)
             features = settings.lstm_width
         self.fully_connected = nn.ModuleList()
         for width in settings.fully_connected:
@@ -125,7 +127,8 @@ class PoseRegressor(nn.Module):
         x, unit = self._scaled(x.reshape(-1, *x.shape[-3:]))
         x, unit = self.encoder(x).reshape(*lead, -1), unit.reshape(*lead, MOTION)
         if self.lstm is not None:
-            x, state = self.lstm(x, state)
+            past, state = self.lstm(x, state)
+            x = past if self.skip is None else self.skip(x) + past
         hint = x
         for number, layer in enumerate(self.fully_connected, start=1):
             x = layer(x)
@@ -165,7 +168,7 @@ class PoseRegressor(nn.Module):
 
     def guided_part(self) -> list[nn.Module]:
         """The layers up to and including the hint or guided layer."""
-        lstm = [] if self.lstm is None else [self.lstm]
+        lstm = [part for part in (self.lstm, self.skip) if part is not None]
         return [self.encoder, *lstm, *self.fully_connected[:self.settings.hint_layer]]
 
 

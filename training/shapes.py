@@ -22,7 +22,7 @@ BINS = 61  # of each axis, where motions are classified
 TEACHERS = {
     "dense_flow": NetworkSettings(
         "dense_flow", ((3, 1, 32), (3, 2, 64), (3, 2, 96), (3, 1, 128)), (256, 128), hint_layer=1,
-        lstm_layers=2, lstm_width=352, input_scale=8.0),
+        lstm_layers=2, lstm_width=320, lstm_skip=True, input_scale=8.0),
     # The encoder is FlowNet-S's, as in DeepVO and ESP-VO; the LSTM's width makes 33 M of the whole.
     "stacked_frames": NetworkSettings(
         "stacked_frames", ((7, 2, 64), (5, 2, 128), (5, 2, 256), (3, 1, 256), (3, 2, 512), (3, 1, 512),
