@@ -17,6 +17,11 @@ ObjectiveName = Literal["student_only", "soft_target", "minimum", "additional", 
 HintName = Literal["none", "ht", "aht"]
 
 
+# Weight of losses that only describe the motion. The optimiser does not care how large they are, but gradients
+# are clipped all together: large ones would leave nothing of those of the motion.
+DESCRIBED = 1e-3
+
+
 @dataclass(frozen=True)
 class ObjectiveSettings:
     """Which objective, and the weights in it."""
@@ -77,10 +82,11 @@ def regression(settings: ObjectiveSettings, teacher: TeacherOutputs | None,
         described = {}
         if not settings.objective.startswith("probabilistic"):
             # Laplace's likelihood: one gross error does not outweigh all others.
-            described["sigma"] = losses.laplace(out.motion.detach(), batch.motions, out.log_sigma).mean()
+            sigma = losses.laplace(out.motion.detach(), batch.motions, out.log_sigma)
+            described["sigma"] = DESCRIBED * sigma.mean()
         if out.logits is not None and settings.objective != "soft_target":
             labels = network.labels(batch.motions)
-            described["bins"] = losses.cross_entropy(out.logits, labels).mean()
+            described["bins"] = DESCRIBED * losses.cross_entropy(out.logits, labels).mean()
         if settings.objective == "student_only":
             return {"student": s.mean(), **described}
         taught = teacher.of(batch)
