@@ -17,8 +17,8 @@ ObjectiveName = Literal["student_only", "soft_target", "minimum", "additional", 
 HintName = Literal["none", "ht", "aht"]
 
 
-# Weight of losses that only describe the motion. The optimiser does not care how large they are, but gradients
-# are clipped all together: large ones would leave nothing of those of the motion.
+# Weight of losses that only describe the motion. The optimiser does not care how large they are, but
+# gradients are clipped all together: large ones would leave nothing of those of the motion.
 DESCRIBED = 1e-3
 
 
