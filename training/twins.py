@@ -78,16 +78,18 @@ def _grid(x: np.ndarray, y: np.ndarray) -> Tensor:
 _VIEW = _grid(*((np.arange(n) + 0.5) * CELL - 0.5 for n in GRID))
 _ROAD = _grid(np.linspace(-ROAD_ASIDE_M, ROAD_ASIDE_M, 2 * GRID[0] + 1)[1::2],
               np.linspace(*ROAD_AHEAD_M[::-1], 2 * GRID[1] + 1)[1::2])
+_K = torch.from_numpy(CANONICAL.K).float()
+_K_INVERSE = torch.linalg.inv(_K)
 _DOWN_IS_NEARER = torch.tensor([1.0, -1.0])
 _NEAREST_ROW = 3.0  # below the horizon: what is farther cannot be told apart
 
 
 def _seen_by(R: Tensor, pixels: Tensor) -> Tensor:
     """Where a camera turned by R (B, 3, 3) sees what is at pixels (B, 12, 40, 2)."""
-    K = torch.from_numpy(CANONICAL.K).float()
-    rays = torch.cat([pixels, torch.ones_like(pixels[..., :1])], -1)
-    seen = torch.einsum("bij,brcj->brci", K @ R @ torch.linalg.inv(K), rays)
-    return seen[..., :2] / seen[..., 2:]
+    a, b, c = (_K @ R @ _K_INVERSE)[..., None, None].unbind(2)  # matrix products take thrice as long
+    x, y = pixels[:, None].unbind(-1)
+    seen = a * x + b * y + c
+    return (seen[:, :2] / seen[:, 2:]).movedim(1, -1)
 
 
 def _from_road(ground: Tensor) -> Tensor:
