@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from distill_vo.errors import InputError
+from distill_vo.geometry import rotation_exp
 from distill_vo.settings import read_yaml
 
 # distortion model -> allowed numbers of coefficients (sensor_msgs/distortion_models)
@@ -112,14 +113,16 @@ CANONICAL = Camera(640, 192, 380.0, 380.0, 319.5, 91.0)
 class CanonicalView:
     """The remap that undistorts, crops and resizes one camera's images to CANONICAL, grey or in colour.
 
-    Camera and canonical view share centre and optical axes: no motion changes by it.
+    Camera and canonical view share their centre, and their optical axes too but for `pitch_rad`, by which the
+    view looks further down.
     """
 
-    def __init__(self, camera: Camera, colour: bool = False):
+    def __init__(self, camera: Camera, colour: bool = False, pitch_rad: float = 0.0):
         self.camera, self.colour = camera, colour
         # Bilinear sampling skips pixels when it shrinks by more than two: average whole blocks first.
         self._bin = max(1, round(camera.fx / CANONICAL.fx / 1.5))
-        xy = project(camera.binned(self._bin, self._bin), _canonical_rays())
+        rays = _canonical_rays() @ rotation_exp(np.array([pitch_rad, 0.0, 0.0]))
+        xy = project(camera.binned(self._bin, self._bin), rays)
         self._map = cv2.convertMaps(xy.astype(np.float32), None, cv2.CV_16SC2)
         inside = (xy >= -0.5) & (xy <= (camera.width / self._bin - 0.5,
                                         camera.height / self._bin - 0.5))

@@ -14,7 +14,8 @@ CELL = 16  # pixels a side; the flow of one cell is averaged
 GRID = (CANONICAL.width // CELL, CANONICAL.height // CELL)  # columns, rows
 
 # The road from above, as a canonical camera sees it that looks down by 1.1 degrees, as KITTI's does.
-HORIZON_ROW = CANONICAL.cy - CANONICAL.fy * np.tan(np.radians(1.1))
+LOOKS_DOWN = np.radians(1.1)
+HORIZON_ROW = CANONICAL.cy - CANONICAL.fy * np.tan(LOOKS_DOWN)
 ROAD_PIXEL_M = 0.1
 ROAD_AHEAD_M = (6.0, 30.0)
 ROAD_ASIDE_M = 6.0
@@ -33,6 +34,7 @@ class DenseFlow:
     """
 
     colour = False
+    looks_down: float | None = LOOKS_DOWN  # rad; None: it does not matter how the camera is pitched
     dtype = np.float32
     shape = (4, GRID[1], GRID[0])
 
@@ -121,6 +123,7 @@ class StackedFrames:
     """The two colour frames themselves, one on the other. Source: Wang et al., "DeepVO", ICRA 2017."""
 
     colour = True
+    looks_down: float | None = None
     dtype = np.uint8
     shape = (6, CANONICAL.height, CANONICAL.width)
 

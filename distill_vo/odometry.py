@@ -12,6 +12,7 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera, CanonicalView
+from distill_vo.level import LEAST_RAD, Level
 from distill_vo.student import Student
 from distill_vo.uncertainty import ErrorState
 from distill_vo.visibility import followed, texture
@@ -95,12 +96,14 @@ class VisualOdometry:
         self._error_state = ErrorState(student.errors)
         self._error_variance = np.diag(student.errors.total)
         self._base_T_camera = np.eye(4) if base_T_camera is None else np.asarray(base_T_camera, float)
+        looks_down = student.front_end.looks_down
+        self._level, self._pitch_rad = None if looks_down is None else Level(looks_down), 0.0
         self.calibrate(camera)
         self.reset()
 
     def calibrate(self, camera: Camera) -> None:
         """Take another calibration of the same camera from the next image on; the canonical view stays."""
-        self.view = CanonicalView(camera, self.student.front_end.colour)
+        self._turn_view(camera, self._pitch_rad)
         self._scale = camera.mount_height_m / CANONICAL.mount_height_m
 
     def reset(self, pose: np.ndarray | None = None, covariance: np.ndarray | None = None) -> None:
@@ -135,7 +138,18 @@ class VisualOdometry:
         else:
             estimate = self._measure(stamp_ns, view) or self._carry_on(stamp_ns, view)
         self._last, self._last_view = estimate, view
+        if self._level and abs(self._level.pitch - self._pitch_rad) >= LEAST_RAD and (
+                self._keyframe.stamp_ns == stamp_ns):
+            self._turn_view(self.view.camera, self._level.pitch)
+            self._last_view = self.view(image)
+            self._keyframe = replace(self._keyframe, view=self._last_view)
         return estimate
+
+    def _turn_view(self, camera: Camera, pitch_rad: float) -> None:
+        """From the next image on the view looks further down than the camera, by pitch_rad."""
+        self._pitch_rad = pitch_rad
+        self.view = CanonicalView(camera, self.student.front_end.colour, pitch_rad)
+        self._base_T_view = self._base_T_camera @ geometry.from_motion(np.array([0, 0, 0, -pitch_rad, 0, 0]))
 
     def _start(self, stamp_ns: int, view: np.ndarray) -> Estimate:
         errors = self._error_state.start(self._origin_covariance)
@@ -159,6 +173,7 @@ class VisualOdometry:
             return None
         moved_px = self.student.front_end.moved_px(x)
         motion, sigma = self.student(x)
+        translation = motion[:3]
         motion, sigma = self._in_base(motion * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0),
                                       sigma * np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
                                       * max(1.0, SEEN_WELL / seen))
@@ -175,6 +190,8 @@ class VisualOdometry:
         # A robot that stands keeps its keyframe, so that the noise of its motions does not add up.
         is_due = age_s >= KEYFRAME_S and moved_px >= KEYFRAME_FLOW_PX
         if is_due or moved_px >= FAST_FLOW_PX:
+            if self._level:
+                self._level.drove(translation)
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]
             self._set_keyframe(stamp_ns, view, pose, errors, marks)
@@ -232,16 +249,16 @@ class VisualOdometry:
         self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 
     def _in_base(self, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Camera motion (6,) and sigma (6,) at canonical height -> base motion (4, 4), its errors' (6, 6).
+        """The view's motion (6,), sigma (6,) at canonical height -> base motion (4, 4), its errors' (6, 6).
 
         The second maps errors in units of the student's sigma to the tangent space at the base's right.
         """
         scale = np.array([self._scale] * 3 + [1.0] * 3)
-        camera_motion = geometry.from_motion(motion * scale)
-        A = geometry.adjoint(self._base_T_camera)
-        base_motion = self._base_T_camera @ camera_motion @ geometry.inverse(self._base_T_camera)
+        view_motion = geometry.from_motion(motion * scale)
+        A = geometry.adjoint(self._base_T_view)
+        base_motion = self._base_T_view @ view_motion @ geometry.inverse(self._base_T_view)
         # The errors are in the axes before the motion, the tangent space's after it.
-        turn = np.kron(np.eye(2), camera_motion[:3, :3].T)
+        turn = np.kron(np.eye(2), view_motion[:3, :3].T)
         return base_motion, A @ turn @ np.diag(sigma * scale)
 
     def _estimate(self, stamp_ns, pose, errors, twist, twist_covariance, status, after_gap=False) -> Estimate:

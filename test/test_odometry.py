@@ -23,7 +23,7 @@ MOUNTINGS = {
 class NumberReader:
     """A front end that gives the numbers of the two images, and how much moved between them."""
 
-    colour = False
+    colour, looks_down = False, None
 
     def __init__(self, flow_px: float):
         self.flow_px = flow_px

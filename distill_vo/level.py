@@ -1,0 +1,37 @@
+"""How the view is pitched against the way the camera goes, learned while it drives.
+
+A student knows the scale by the road, and the road by where it lies in the view: half a degree of pitch makes
+it seem a tenth longer or shorter, and no mounting is known to that. But the way the camera goes must lie in
+the view where it lay while the student learned. Where it lies higher the camera looks further down, so the
+view is turned up, little by little, until it does not.
+"""
+
+import numpy as np
+
+STEP_M = 8.0  # after which the way is compared
+GAIN = 0.3  # of what is missing; a slope's beginning and end are averaged out
+LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
+LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
+STRAIGHT = 0.95  # share of the way that leads forward
+
+
+class Level:
+    """pitch: by how much the view is to look further down than the camera does, rad.
+
+    looks_down: what the camera that the student learned with looked down by, rad.
+    """
+
+    def __init__(self, looks_down: float):
+        self.pitch = 0.0
+        self._looks_down, self._way = looks_down, np.zeros(3)
+
+    def drove(self, translation: np.ndarray) -> None:
+        """Take in a translation (3,) in the view's optical axes, metres."""
+        self._way += translation
+        length = np.linalg.norm(self._way)
+        if length < STEP_M:
+            return
+        if self._way[2] > STRAIGHT * length:
+            missing = self._looks_down + np.arctan2(self._way[1], self._way[2])
+            self.pitch = float(np.clip(self.pitch + GAIN * missing, -LARGEST_RAD, LARGEST_RAD))
+        self._way[:] = 0.0

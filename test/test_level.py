@@ -1,0 +1,75 @@
+"""The view is turned until the way lies in it as the student learned it, and no motion changes by that."""
+
+import cv2
+import numpy as np
+import pytest
+from test_odometry import PERIOD_NS, KnowingStudent, image
+
+from distill_vo import geometry
+from distill_vo.camera import CANONICAL, CanonicalView
+from distill_vo.level import LARGEST_RAD, Level
+from distill_vo.odometry import VisualOdometry
+
+LOOKS_DOWN = np.radians(1.1)
+
+
+def way(looks_down: float) -> np.ndarray:
+    """A metre of the way of a car, in the axes of a camera that looks down so far (rad)."""
+    return np.array([0.0, -np.sin(looks_down), np.cos(looks_down)])
+
+
+@pytest.mark.parametrize("degrees", [0.0, 1.1, 2.5])
+def test_after_a_hundred_metres_the_view_looks_down_as_the_students_did(degrees):
+    level = Level(LOOKS_DOWN)
+    for _ in range(100):
+        level.drove(way(np.radians(degrees) + level.pitch))
+    assert np.radians(degrees) + level.pitch == pytest.approx(LOOKS_DOWN, abs=np.radians(0.05))
+
+
+def test_a_camera_that_does_not_look_ahead_is_let_be():
+    level = Level(LOOKS_DOWN)
+    for _ in range(100):
+        level.drove(np.array([1.0, -0.1, 0.5]))
+        level.drove(-way(0.5))
+    assert level.pitch == 0.0
+
+
+def test_the_view_is_not_turned_away():
+    level = Level(LOOKS_DOWN)
+    for _ in range(300):
+        level.drove(way(-0.2))
+    assert level.pitch == LARGEST_RAD
+
+
+def test_a_view_turned_down_is_what_a_camera_turned_down_sees():
+    scene = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (192, 640), np.uint8), (0, 0), 4)
+    R = geometry.rotation_exp(np.array([0.02, 0.0, 0.0]))
+    expected = cv2.warpPerspective(scene, CANONICAL.K @ R @ np.linalg.inv(CANONICAL.K), (640, 192))
+    difference = CanonicalView(CANONICAL, pitch_rad=0.02)(scene).astype(int) - expected
+    assert np.abs(difference[12:-12, 12:-12]).max() <= 3
+
+
+class Learner(KnowingStudent):
+    """Tells the motion in the axes of the view, as a network does."""
+
+    def __init__(self, camera_poses):
+        super().__init__(camera_poses)
+        self.front_end.looks_down = LOOKS_DOWN
+
+    def __call__(self, x):
+        motion, sigma = super().__call__(x)
+        R = geometry.rotation_exp(np.array([self.odometry._pitch_rad, 0.0, 0.0]))
+        return (R @ motion.reshape(2, 3, 1)).ravel(), sigma
+
+
+def test_the_path_is_the_cameras_however_its_view_is_turned():
+    step = np.r_[way(np.radians(2.1)), 0.0, 0.002, 0.0]
+    truth = np.array([np.linalg.matrix_power(geometry.from_motion(step), i) for i in range(120)])
+    student = Learner(truth)
+    student.odometry = odometry = VisualOdometry(student, CANONICAL)
+    for i in range(len(truth)):
+        view = image(i)
+        view[:40, :40] = i  # large enough to be read when the view is turned
+        pose = odometry.track(i * PERIOD_NS, view).pose
+    assert odometry._pitch_rad == pytest.approx(-np.radians(1.0), abs=np.radians(0.15))
+    np.testing.assert_allclose(pose, truth[-1], atol=1e-9)
