@@ -34,7 +34,8 @@ class DenseFlow:
     """
 
     colour = False
-    looks_down: float | None = LOOKS_DOWN  # rad; None: it does not matter how the camera is pitched
+    # What students say of LOOKS_DOWN by the way they go, rad; None: the camera's pitch does not matter.
+    looks_down: float | None = np.radians(1.0)
     dtype = np.float32
     shape = (4, GRID[1], GRID[0])
 

@@ -9,7 +9,7 @@ view is turned up, little by little, until it does not.
 import numpy as np
 
 STEP_M = 8.0  # after which the way is compared
-GAIN = 0.3  # of what is missing; a slope's beginning and end are averaged out
+GAIN = 0.15  # of what is missing; a slope's beginning and end are averaged out
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
 LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
 STRAIGHT = 0.95  # share of the way that leads forward
@@ -18,7 +18,7 @@ STRAIGHT = 0.95  # share of the way that leads forward
 class Level:
     """pitch: by how much the view is to look further down than the camera does, rad.
 
-    looks_down: what the camera that the student learned with looked down by, rad.
+    looks_down: what the student says of how far the camera that it learned with looked down, rad.
     """
 
     def __init__(self, looks_down: float):
