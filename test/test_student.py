@@ -40,6 +40,18 @@ def test_a_loaded_student_has_the_settings_it_was_saved_with(file):
     assert student.name == "tiny"
 
 
+def test_at_twice_the_speed_translations_are_twice_as_large():
+    network = PoseRegressor(SETTINGS).eval()
+    with torch.no_grad():
+        network.encoder[0].weight[:, :2] = 0.0  # what is seen in pixels, which tells rotations
+    flow = torch.from_numpy(np.random.default_rng(0).normal(8, 2, (1, *DenseFlow.shape))).float()
+    with torch.inference_mode():
+        once, twice = network(flow), network(2 * flow)
+    torch.testing.assert_close(twice.motion[:, :3], 2 * once.motion[:, :3])
+    torch.testing.assert_close(twice.motion[:, 3:], once.motion[:, 3:])
+    torch.testing.assert_close(twice.log_sigma[:, :3], once.log_sigma[:, :3] + np.log(2))
+
+
 def test_what_is_mirrored_moves_mirrored(file, flow):
     student = Student.load(file, "cpu")
     motion, sigma = student(flow)
