@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
         try:
             _compute(network.to(device).eval(), cache, beside, device)
             write_whole(beside / "teacher.json", json.dumps({"teacher": digest, "cache": cache.digest}))
-            os.replace(beside, folder)
+            with suppress(OSError if folder.exists() else ()):  # another process may have been first
+                os.replace(beside, folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     return TeacherOutputs(folder, cache, rotation_weight)

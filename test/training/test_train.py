@@ -14,7 +14,7 @@ from distill_vo.errors import InputError
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.student import Student, load_network
 from training import __main__ as cli
-from training import objectives
+from training import hints, objectives
 from training.hints import teacher_outputs
 from training.objectives import ObjectiveSettings
 from training.results import fit_to
@@ -131,6 +131,20 @@ def test_stored_teacher_outputs_are_what_the_teacher_says(tmp_path, cache, valid
     mirror = np.array([-1, 1, 1, 1, -1, -1])
     mean = (outputs.motions[0, rows] + mirror * outputs.motions[1, rows]) / 2
     np.testing.assert_allclose(mean, found.motions, atol=1e-6)
+
+
+def test_who_comes_second_takes_the_outputs_of_who_was_first(cache, teacher, monkeypatch):
+    def slow(network, cache, folder, device):
+        compute(network, cache, folder, device)
+        if not list(cache.path.glob("teacher-*")):
+            monkeypatch.setattr(hints, "_compute", compute)
+            teacher_outputs(teacher, cache, 1.0, device)  # another process meanwhile
+
+    compute = hints._compute
+    monkeypatch.setattr(hints, "_compute", slow)
+    monkeypatch.setattr(hints.os, "getpid", iter(range(10)).__next__)
+    assert teacher_outputs(teacher, cache, 1.0, "cpu").motions.shape[1] == len(cache)
+    assert [folder.name[:8] for folder in cache.path.glob("*teacher-*")] == ["teacher-"]
 
 
 def test_a_student_without_its_teacher_is_refused(tmp_path, cache, validation, capsys):
