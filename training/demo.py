@@ -50,6 +50,7 @@ def run(args) -> int:
 
 
 def _render_street() -> Path:
+    shutil.rmtree(FOLDER / "street", ignore_errors=True)  # it may be an earlier version's
     rehearse(FOLDER / "street", STREET, sequences=1, jobs=1)
     return FOLDER / "street" / "sequences" / "00"
 
