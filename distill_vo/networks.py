@@ -71,6 +71,7 @@ class NetworkSettings:
             count += channels * kernel**2 * width
             channels, rows, columns = width, math.ceil(rows / stride), math.ceil(columns / stride)
         features = channels * rows * columns
+        count += features * self.lstm_width * self.lstm_skip
         for _ in range(self.lstm_layers):
             count += 4 * self.lstm_width * (features + self.lstm_width)
             features = self.lstm_width

@@ -56,7 +56,7 @@ def student(teacher: NetworkSettings, rate: float) -> NetworkSettings:
         convolutions = tuple((k, s, width(c)) for k, s, c in STUDENT_CONVOLUTIONS[teacher.front_end])
         before = (width(128),) * (guided - 1)
         return replace(teacher, convolutions=convolutions, fully_connected=(*before, hint_width, 64),
-                       hint_layer=guided, lstm_layers=0, lstm_width=0)
+                       hint_layer=guided, lstm_layers=0, lstm_width=0, lstm_skip=False)
 
     low, high = 0.01, 50.0
     while high - low > 1e-4:
