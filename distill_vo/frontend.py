@@ -88,8 +88,8 @@ class RoadFlow:
         near, far = ROAD_AHEAD_M
         z = np.arange(far, near, -ROAD_PIXEL_M)[:, None] - ROAD_PIXEL_M / 2
         x = np.arange(-ROAD_ASIDE_M, ROAD_ASIDE_M, ROAD_PIXEL_M)[None] + ROAD_PIXEL_M / 2
-        columns = CANONICAL.cx + CANONICAL.fx * x / z
-        rows = HORIZON_ROW + CANONICAL.fy * CANONICAL.mount_height_m / z + 0 * x
+        columns, rows = seen_on_road(x, z)
+        rows = np.broadcast_to(rows, columns.shape)
         self._map = cv2.convertMaps(columns.astype(np.float32), rows.astype(np.float32), cv2.CV_16SC2)
 
     def from_above(self, view: np.ndarray) -> np.ndarray:
@@ -102,6 +102,12 @@ class RoadFlow:
         start = np.empty((*now.shape, 2), np.float32)
         start[:] = _coarse_shift(now, before)
         return -self._dis.calc(now, before, start)
+
+
+def seen_on_road(x, z) -> tuple:
+    """Column and row at which the road is seen x m to the right and z m ahead (arrays or tensors)."""
+    return (CANONICAL.cx + CANONICAL.fx * x / z,
+            HORIZON_ROW + CANONICAL.fy * CANONICAL.mount_height_m / z)
 
 
 def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[float, float]:

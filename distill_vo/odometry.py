@@ -172,9 +172,8 @@ class VisualOdometry:
         if seen < SEEN_AT_ALL:
             return None
         moved_px = self.student.front_end.moved_px(x)
-        motion, sigma = self.student(x)
-        translation = motion[:3]
-        motion, sigma = self._in_base(motion * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0),
+        said, sigma = self.student(x)
+        motion, sigma = self._in_base(said * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0),
                                       sigma * np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
                                       * max(1.0, SEEN_WELL / seen))
         pose = self._flat(geometry.orthonormalise(keyframe.pose @ motion))
@@ -191,7 +190,7 @@ class VisualOdometry:
         is_due = age_s >= KEYFRAME_S and moved_px >= KEYFRAME_FLOW_PX
         if is_due or moved_px >= FAST_FLOW_PX:
             if self._level:
-                self._level.drove(translation)
+                self._level.drove(said[:3])
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]
             self._set_keyframe(stamp_ns, view, pose, errors, marks)

@@ -22,7 +22,7 @@ from training.data.drive import DT
 from training.data.drives import RehearsalPlan
 from training.data.rehearsal import render_sequence
 from training.results import provenance
-from training.validate import forward_tracks, predict
+from training.validate import forward_tracks, frame_errors, predict
 
 SPEEDS_M_S = (0, 1, 3, 6, 10, 15, 25, 40)
 YAW_RATES_DEG_S = (0, 1, 3, 10, 30, 90)
@@ -56,7 +56,7 @@ def lines(student: Student, cache: PairCache, drives: list[slice], kinds: list[s
     truth = np.concatenate([cache.motions[rows] for rows in drives])
     said = np.concatenate([predict(student.network, cache.inputs[rows], "cpu").motions for rows in drives])
     kind = np.repeat(kinds, [rows.stop - rows.start for rows in drives])
-    errors = geometry.to_motion(geometry.inverse(geometry.from_motion(truth)) @ geometry.from_motion(said))
+    errors = frame_errors(geometry.from_motion(truth), geometry.from_motion(said))
     errors[:, 3:] = np.degrees(errors[:, 3:])
     speed = np.linalg.norm(truth[:, :3], axis=1) / DT
     yaw_rate = np.degrees(np.abs(truth[:, 4])) / DT

@@ -18,7 +18,7 @@ from distill_vo import geometry
 from distill_vo.errors import InputError
 from distill_vo.student import load_network
 from training.data.cache import PairCache
-from training.validate import chain, forward_tracks, predict, validate
+from training.validate import chain, forward_tracks, frame_errors, predict, validate
 
 SHOWN = 6  # drives drawn
 
@@ -68,7 +68,7 @@ def draw_errors(path: Path, truth: list[np.ndarray], motions: dict[str, list[np.
     """Share of frames whose error is below a value."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     for name, drives in motions.items():
-        errors = geometry.to_motion(geometry.inverse(np.concatenate(truth)) @ np.concatenate(drives))
+        errors = frame_errors(np.concatenate(truth), np.concatenate(drives))
         share = (np.arange(len(errors)) + 1) / len(errors)
         left.plot(np.sort(np.linalg.norm(errors[:, :3], axis=1)), share, label=name)
         right.plot(np.sort(np.degrees(np.linalg.norm(errors[:, 3:], axis=1))), share, label=name)

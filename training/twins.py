@@ -24,6 +24,7 @@ from distill_vo.frontend import (
     ROAD_AHEAD_M,
     ROAD_ASIDE_M,
     ROAD_PIXEL_M,
+    seen_on_road,
 )
 
 TWINS = {"dense_flow": 6, "stacked_frames": 2}
@@ -62,8 +63,7 @@ def turned(x: Tensor, R: Tensor) -> Tensor:
     flow = _sampled(x[:, :2], (there - _VIEW[0, 0]) / CELL)
     view = _seen_by(R, there + flow) - here
 
-    there = _seen_by(R.mT, _from_road(_ROAD).expand(len(x), -1, -1, -1))
-    there = _on_road(there)
+    there = _on_road(_seen_by(R.mT, _from_road(_ROAD).expand(len(x), -1, -1, -1)))
     flow = _sampled(x[:, 2:], (there - _ROAD[0, 0]) / (_ROAD[1, 1] - _ROAD[0, 0]))
     before = there - ROAD_PIXEL_M * flow * _DOWN_IS_NEARER
     road = (_ROAD - _on_road(_seen_by(R, _from_road(before)))) / ROAD_PIXEL_M * _DOWN_IS_NEARER
@@ -80,6 +80,7 @@ _ROAD = _grid(np.linspace(-ROAD_ASIDE_M, ROAD_ASIDE_M, 2 * GRID[0] + 1)[1::2],
               np.linspace(*ROAD_AHEAD_M[::-1], 2 * GRID[1] + 1)[1::2])
 _K = torch.from_numpy(CANONICAL.K).float()
 _K_INVERSE = torch.linalg.inv(_K)
+_SIZE = torch.tensor(GRID, dtype=torch.float32)
 _DOWN_IS_NEARER = torch.tensor([1.0, -1.0])
 _NEAREST_ROW = 3.0  # below the horizon: what is farther cannot be told apart
 
@@ -94,9 +95,7 @@ def _seen_by(R: Tensor, pixels: Tensor) -> Tensor:
 
 def _from_road(ground: Tensor) -> Tensor:
     """Metres to the right and ahead (..., 2) -> pixels."""
-    x, z = ground[..., 0], ground[..., 1].clamp(min=0.5)
-    return torch.stack([CANONICAL.cx + CANONICAL.fx * x / z,
-                        HORIZON_ROW + CANONICAL.fy * CANONICAL.mount_height_m / z], -1)
+    return torch.stack(seen_on_road(ground[..., 0], ground[..., 1].clamp(min=0.5)), -1)
 
 
 def _on_road(pixels: Tensor) -> Tensor:
@@ -107,6 +106,5 @@ def _on_road(pixels: Tensor) -> Tensor:
 
 def _sampled(flow: Tensor, cells: Tensor) -> Tensor:
     """flow (B, 2, 12, 40) at cells (B, 12, 40, 2), (0, 0) being the first one's centre -> (B, 12, 40, 2)."""
-    size = torch.tensor(GRID, dtype=torch.float32)
-    at = (2 * cells + 1) / size - 1
+    at = (2 * cells + 1) / _SIZE - 1
     return grid_sample(flow, at, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)

@@ -54,11 +54,11 @@ def validate(network: PoseRegressor, cache: PairCache, device) -> dict[str, floa
     t_err_percent and r_err_deg_per_100m over all KITTI segments of all drives; rpe_t_m and rpe_r_deg
     are root mean squares per frame; ate_m, the mean over drives, is after sim3 alignment.
     """
-    t_errors, r_errors, frame_errors, ates = [], [], [], []
+    t_errors, r_errors, errors, ates = [], [], [], []
     for rows in forward_tracks(cache):
         motions = predict(network, cache.inputs[rows], device).motions
         estimate, truth = geometry.from_motion(motions), geometry.from_motion(cache.motions[rows])
-        frame_errors.append(geometry.to_motion(geometry.inverse(truth) @ estimate))
+        errors.append(frame_errors(truth, estimate))
         driven, reference = chain(estimate), chain(truth)
         t_err, r_err = segment_errors(driven, reference)
         aligned = align(driven, reference, "sim3")
@@ -66,11 +66,16 @@ def validate(network: PoseRegressor, cache: PairCache, device) -> dict[str, floa
             ates.append(_rms(aligned[:, :3, 3] - reference[:, :3, 3]))
         t_errors.append(t_err)
         r_errors.append(r_err)
-    errors = np.concatenate(frame_errors)
+    errors = np.concatenate(errors)
     return {"t_err_percent": 100 * _mean(t_errors),
             "r_err_deg_per_100m": float(100 * np.degrees(_mean(r_errors))),
             "ate_m": float(np.mean(ates)) if ates else float("nan"),
             "rpe_t_m": _rms(errors[:, :3]), "rpe_r_deg": float(np.degrees(_rms(errors[:, 3:])))}
+
+
+def frame_errors(truth: np.ndarray, estimate: np.ndarray) -> np.ndarray:
+    """What is left from true to estimated motions (N, 4, 4): (N, 6) metres and radians."""
+    return geometry.to_motion(geometry.inverse(truth) @ estimate)
 
 
 def chain(motions: np.ndarray) -> np.ndarray:
