@@ -19,6 +19,7 @@ from training import losses, objectives
 from training.data.cache import PairCache
 from training.hints import TeacherOutputs, teacher_outputs
 from training.objectives import ObjectiveSettings
+from training.results import provenance
 from training.validate import chain, forward_tracks
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     cache = PairCache.open(args.cache, load_network(args.teacher)[1].network.front_end)
     teacher = teacher_outputs(args.teacher, cache, args.rotation_weight, "cpu")
     eta = objectives.set_trust(teacher, settings)
-    content = describe(teacher, eta)
+    content = provenance() | describe(teacher, eta)
     args.out.mkdir(parents=True, exist_ok=True)
     draw_histogram(args.out / "histogram.png", teacher, eta)
     draw_map(args.out / "map.png", teacher, cache)
