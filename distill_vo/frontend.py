@@ -23,21 +23,29 @@ SHRINK = 4  # for the coarse match
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
 ALIKE = 0.5  # correlation by which the coarse match is believed
 
+WINDOW_PX = 11  # a side, in which a corner is found again
+LEAST_CORNER = 1e-4  # smaller eigenvalue of its gradients; below it is no corner
+MOST_UNLIKE = 12.0  # grey levels, mean difference of a corner's windows; above it is another thing
+
 
 class DenseFlow:
-    """Optical flow from frame k-1 to frame k, of the view and of the road from above, averaged over cells.
+    """Optical flow from frame k-1 to frame k: of the view and of the road from above, averaged over cells,
+    and of one corner in each cell.
 
     Flow keeps what rendered and real streets share (geometry) and drops what they do not (looks),
     which is why a network trained on rendered streets works on real ones. Near the car the road moves too
     far and too unevenly for the flow of the view; from above all of it moves alike, by the metres driven.
-    Source: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS).
+    Corners are few and exact; networks do not see them, geometry does (refine.py).
+    Sources: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS); Shi,
+    Tomasi, "Good Features to Track", CVPR 1994 (corners, found again by Lucas and Kanade's method).
     """
 
     colour = False
+    has_corners = True
     # What students say of LOOKS_DOWN by the way they go, rad; None: the camera's pitch does not matter.
-    looks_down: float | None = np.radians(1.0)
+    looks_down: float | None = np.radians(1.04)
     dtype = np.float32
-    shape = (4, GRID[1], GRID[0])
+    shape = (9, GRID[1], GRID[0])
 
     def __init__(self):
         # At half the size DIS does what it would do at its finest scale but one, without its last enlarging.
@@ -48,15 +56,17 @@ class DenseFlow:
         cv2.setNumThreads(1)
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Two (192, 640) grey frames -> (4, 12, 40) float32.
+        """Two (192, 640) grey frames -> (9, 12, 40) float32.
 
-        u right and v down in canonical pixels, of cells of 16x16; then u and v of the road from above, in
-        its pixels of 0.1 m, of cells 2 m long and 0.3 m wide, the farthest row first.
+        u right and v down in canonical pixels, of cells of 16x16; u and v of the road from above, in its
+        pixels of 0.1 m, of cells 2 m long and 0.3 m wide, the farthest row first; of the corner in each cell
+        of the view x and y from the cell's centre, u, v, and 1 where there is one that was found again.
         """
         halves = (cv2.resize(view, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
                   for view in (previous, current))
-        flows = 2 * _cells(self._dis.calc(*halves, None)), _cells(self._road(previous, current))
-        return np.ascontiguousarray(np.concatenate(flows, axis=2).transpose(2, 0, 1))
+        view = 2 * _cells(self._dis.calc(*halves, None))
+        found = view, _cells(self._road(previous, current)), _corners(previous, current, view)
+        return np.ascontiguousarray(np.concatenate(found, axis=2).transpose(2, 0, 1))
 
     @staticmethod
     def flow(x: np.ndarray) -> np.ndarray:
@@ -70,9 +80,9 @@ class DenseFlow:
 
     @staticmethod
     def mirrored(x: np.ndarray) -> np.ndarray:
-        """(..., 4, rows, columns) -> the same shape: columns flipped, every u negated."""
+        """(..., 4 or 9, rows, columns) -> the same shape: columns flipped, every u and x negated."""
         flipped = x[..., ::-1].copy()
-        flipped[..., ::2, :, :] *= -1
+        flipped[..., :8:2, :, :] *= -1
         return flipped
 
 
@@ -110,6 +120,23 @@ def seen_on_road(x, z) -> tuple:
             HORIZON_ROW + CANONICAL.fy * CANONICAL.mount_height_m / z)
 
 
+def _cell_centres() -> np.ndarray:
+    """(12, 40, 2): centres of the cells of the view, pixels."""
+    return np.stack(np.meshgrid(*((np.arange(n) + 0.5) * CELL - 0.5 for n in GRID)), -1)
+
+
+def _road_cells() -> np.ndarray:
+    """(12, 40, 2): centres of the cells of the road from above, metres to the right and ahead."""
+    columns, rows = GRID
+    aside = np.linspace(-ROAD_ASIDE_M, ROAD_ASIDE_M, 2 * columns + 1)[1::2]
+    ahead = np.linspace(*ROAD_AHEAD_M[::-1], 2 * rows + 1)[1::2]
+    return np.stack(np.meshgrid(aside, ahead), -1)
+
+
+CELL_CENTRES, ROAD_CELLS = _cell_centres(), _road_cells()
+DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
+
+
 def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[float, float]:
     """Where most of the road was before (x, y), in its pixels; nowhere else if that cannot be told."""
     now, before = (cv2.resize(road, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
@@ -126,10 +153,36 @@ def _cells(flow: np.ndarray) -> np.ndarray:
     return cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA)
 
 
+def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """The best corner of each cell and where it went, sought where the flow of its cell (12, 40, 2) leads.
+
+    (12, 40, 5): x and y from the cell's centre, u and v, pixels; 1 where it was found, else 0.
+    """
+    columns, rows = GRID
+    strength = cv2.cornerMinEigenVal(previous, 3)
+    strength = strength.reshape(rows, CELL, columns, CELL).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
+    best = strength.argmax(-1)
+    inside = np.stack([best % CELL, best // CELL], -1)
+    start = (inside + _CELL_CORNERS).astype(np.float32)
+    end, found, unlike = cv2.calcOpticalFlowPyrLK(
+        previous, current, start.reshape(-1, 1, 2), (start + flow).reshape(-1, 1, 2),
+        winSize=(WINDOW_PX, WINDOW_PX), maxLevel=0, criteria=_UNTIL, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
+    is_good = ((found == 1) & (unlike < MOST_UNLIKE)).reshape(rows, columns)
+    is_good &= strength.max(-1) > LEAST_CORNER
+    corners = np.concatenate([inside - (CELL - 1) / 2, end.reshape(start.shape) - start,
+                              np.ones((rows, columns, 1))], axis=2)
+    return np.where(is_good[..., None], corners, 0).astype(np.float32)
+
+
+_CELL_CORNERS = CELL * np.stack(np.meshgrid(np.arange(GRID[0]), np.arange(GRID[1])), -1)
+_UNTIL = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.05)
+
+
 class StackedFrames:
     """The two colour frames themselves, one on the other. Source: Wang et al., "DeepVO", ICRA 2017."""
 
     colour = True
+    has_corners = False
     looks_down: float | None = None
     dtype = np.uint8
     shape = (6, CANONICAL.height, CANONICAL.width)

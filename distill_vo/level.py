@@ -10,6 +10,7 @@ import numpy as np
 
 STEP_M = 8.0  # after which the way is compared
 GAIN = 0.15  # of what is missing; a slope's beginning and end are averaged out
+FIRST_GAIN = 1.5  # shared by the first comparisons, so that the mean of them counts: 1.5, 0.75, 0.5, ...
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
 LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
 STRAIGHT = 0.95  # share of the way that leads forward
@@ -23,7 +24,7 @@ class Level:
 
     def __init__(self, looks_down: float):
         self.pitch = 0.0
-        self._looks_down, self._way = looks_down, np.zeros(3)
+        self._looks_down, self._way, self._compared = looks_down, np.zeros(3), 0
 
     def drove(self, translation: np.ndarray) -> None:
         """Take in a translation (3,) in the view's optical axes, metres."""
@@ -33,5 +34,7 @@ class Level:
             return
         if self._way[2] > STRAIGHT * length:
             missing = self._looks_down + np.arctan2(self._way[1], self._way[2])
-            self.pitch = float(np.clip(self.pitch + GAIN * missing, -LARGEST_RAD, LARGEST_RAD))
+            self._compared += 1
+            gain = max(GAIN, FIRST_GAIN / self._compared)
+            self.pitch = float(np.clip(self.pitch + gain * missing, -LARGEST_RAD, LARGEST_RAD))
         self._way[:] = 0.0

@@ -156,7 +156,7 @@ class PoseRegressor(nn.Module):
         x = x - self.settings.input_offset
         if self.settings.front_end != "dense_flow":
             return x / self.settings.input_scale, x.new_ones(len(x), MOTION)
-        view, road = x[:, :2] / self.settings.input_scale, x[:, 2:] * ROAD_PIXEL_M
+        view, road = x[:, :2] / self.settings.input_scale, x[:, 2:4] * ROAD_PIXEL_M
         moved = road[:, 1][:, NEAR_ROAD[0], NEAR_ROAD[1]].flatten(1).median(1).values
         unit = moved.abs().clamp(min=SHORTEST_UNIT_M)[:, None]
         grid, translations, rotations = unit[..., None, None], unit.expand(-1, 3), unit.new_ones(len(x), 3)

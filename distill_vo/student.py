@@ -20,6 +20,7 @@ from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from distill_vo.networks import MOTION, NetworkSettings, PoseRegressor
+from distill_vo.refine import refine
 from distill_vo.uncertainty import ErrorModel
 
 MODELS = Path(__file__).parent / "models"
@@ -58,16 +59,20 @@ class Student:
 
     @torch.inference_mode()
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Front-end output -> motion (6,) and its standard deviation sigma (6,), metres and radians.
+        """Front-end output (..., C, H, W) -> motions and their standard deviations (..., 6).
 
-        Camera optical axes, k-1 -> k, at the training camera's height. The prediction is averaged
-        with the mirrored one of the mirrored input, which takes out any bias to one side.
+        Metres and radians, camera optical axes, k-1 -> k, at the training camera's height. The prediction is
+        averaged with the mirrored one of the mirrored input, which takes out any bias to one side, and
+        refined by what geometry says.
         """
-        batch = torch.from_numpy(np.stack([x, self.front_end.mirrored(x)])).to(self.device)
-        out = self.network(batch)
+        lead, x = x.shape[:-3], x.reshape(-1, *x.shape[-3:])
+        out = self.network(torch.from_numpy(np.stack([x, self.front_end.mirrored(x)])).to(self.device))
         motion = out.motion.double().cpu().numpy()
+        motion = (motion[0] + MIRROR_SIGNS * motion[1]) / 2
         sigma = np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0) * self._sigma_scale
-        return (motion[0] + MIRROR_SIGNS * motion[1]) / 2, sigma
+        if self.front_end.has_corners:
+            motion, sigma = refine(x, motion, sigma)
+        return motion.reshape(*lead, MOTION), sigma.reshape(*lead, MOTION)
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT, device: str = "auto") -> "Student":

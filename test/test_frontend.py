@@ -6,7 +6,7 @@ import pytest
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frontend import CELL, HORIZON_ROW, MIRROR_SIGNS, DenseFlow, StackedFrames
+from distill_vo.frontend import CELL, CELL_CENTRES, HORIZON_ROW, MIRROR_SIGNS, DenseFlow, StackedFrames
 
 
 def texture(seed=0) -> np.ndarray:
@@ -57,13 +57,30 @@ def road(forward_m: float, aside_m: float = 0.0) -> np.ndarray:
 @pytest.mark.parametrize("forward_m", [0.1, 0.7, 1.5, 2.8])
 def test_seen_from_above_the_road_moves_by_the_metres_driven(forward_m):
     x = DenseFlow()(road(0.0), road(forward_m, 0.05))
-    near = 0.1 * x[2:, 6:, 3:-3]  # rows 18 to 6 m ahead
+    near = 0.1 * x[2:4, 6:, 3:-3]  # rows 18 to 6 m ahead
     assert np.median(near[1]) == pytest.approx(forward_m, abs=0.02)
     assert np.median(near[0]) == pytest.approx(-0.05, abs=0.02)
 
 
 def test_nothing_moves_between_equal_images():
-    assert np.abs(DenseFlow()(texture(), texture())).max() < 0.05
+    moved = np.delete(DenseFlow()(texture(), texture()), [4, 5, 8], axis=0)  # but for where corners are
+    assert np.abs(moved).max() < 0.05
+
+
+def test_corners_are_found_where_the_camera_turned_them_to():
+    r, image = (0.004, -0.03, 0.01), texture()
+    x = DenseFlow()(image, rotated(image, r))
+    places = np.concatenate([CELL_CENTRES.transpose(2, 0, 1) + x[4:6], np.ones((1, 12, 40))])
+    homography = CANONICAL.K @ geometry.rotation_exp(-np.array(r)) @ np.linalg.inv(CANONICAL.K)
+    to = np.einsum("ij,jrc->irc", homography, places)
+    error = np.abs(places[:2] + x[6:8] - to[:2] / to[2]).max(axis=0)[1:-1, 3:-3]
+    found = x[8, 1:-1, 3:-3] == 1
+    assert found.mean() > 0.9 and np.median(error[found]) < 0.06
+
+
+def test_in_a_blank_view_there_are_no_corners():
+    blank = np.full((192, 640), 128, np.uint8)
+    assert not DenseFlow()(blank, blank)[4:].any()
 
 
 @pytest.mark.parametrize(("image", "other", "channels"), [

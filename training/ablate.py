@@ -37,7 +37,7 @@ from distill_vo.trajectory import write_whole
 from training.data.cache import PairCache
 from training.distil import DistilSettings
 from training.results import commit
-from training.validate import forward_tracks, validate
+from training.validate import forward_tracks, motions_by, validate
 
 # objective, hint, stages: first each objective on its own, then hints, then both stages at once
 ROWS = (
@@ -151,7 +151,7 @@ def _teacher_line(file: Path, teacher: PoseRegressor, validation: PairCache) -> 
     return {"objective": "teacher", "hint": "", "stages": "", "rate": 0.0, "seed": 0,
             "front_end": teacher.settings.front_end, "hint_error": 0.0,
             "parameters": count_parameters(teacher), "mb": file.stat().st_size / 1e6, "file": file,
-            **validate(teacher, validation, "cpu")}
+            **validate(motions_by(teacher, "cpu"), validation)}
 
 
 @torch.inference_mode()

@@ -55,11 +55,10 @@ class Batches:
 
     def _load(self, rows: np.ndarray, twin: np.ndarray, noise_seed: tuple) -> Batch:
         index = (rows[:, None] + np.arange(self.window)).ravel()
-        inputs, motions = twins(self.cache.front_end, self.cache.inputs[index], self.cache.motions[index],
-                                index, twin.repeat(self.window))
+        inputs, motions = twins(self.cache, index, twin.repeat(self.window))
         if self.noise_px:
             noise = np.random.default_rng(noise_seed).standard_normal(inputs.shape, np.float32)
             inputs += self.noise_px * noise
-        inputs, motions = (torch.from_numpy(a.astype(np.float32)).unflatten(0, (len(rows), self.window))
-                           for a in (inputs, motions))
+        inputs, motions = (torch.from_numpy(a.astype(np.float32, copy=False)).unflatten(
+            0, (len(rows), self.window)) for a in (inputs, motions))
         return Batch(inputs, motions, rows, twin)

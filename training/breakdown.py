@@ -22,7 +22,7 @@ from training.data.drive import DT
 from training.data.drives import RehearsalPlan
 from training.data.rehearsal import render_sequence
 from training.results import provenance
-from training.validate import forward_tracks, frame_errors, predict
+from training.validate import forward_drives, frame_errors, said_by
 
 SPEEDS_M_S = (0, 1, 3, 6, 10, 15, 25, 40)
 YAW_RATES_DEG_S = (0, 1, 3, 10, 30, 90)
@@ -39,23 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     student, plan = Student.load(args.student, "cpu"), typed.load(RehearsalPlan, args.streets)
     cache = PairCache.open(args.cache, student.settings.network.front_end)
-    drives = forward_tracks(cache)
+    drives = list(forward_drives(cache))
     if len(drives) != plan.sequences or len(cache.about["drives"]) != plan.sequences:
         raise InputError(f"{args.cache}: holds {len(drives)} drives, {args.streets} has {plan.sequences}; "
                          "give the cache that was prepared from it.")
     kinds = [render_sequence(plan.settings, i).kind for i in range(plan.sequences)]
     content = provenance() | {"student": student.name, "student_digest": student.digest,
-                              "data": cache.about["said"], "lines": lines(student, cache, drives, kinds)}
+                              "data": cache.about["said"], "lines": lines(student, drives, kinds)}
     write_whole(args.out / "breakdown.json", json.dumps(content, indent=1) + "\n")
     write_whole(args.out / "breakdown.md", markdown(content))
     print(markdown(content))
 
 
-def lines(student: Student, cache: PairCache, drives: list[slice], kinds: list[str]) -> list[dict]:
+def lines(student: Student, drives: list[tuple], kinds: list[str]) -> list[dict]:
     """A line for each bin that holds frames: how many, RMS error of each axis, and the scale."""
-    truth = np.concatenate([cache.motions[rows] for rows in drives])
-    said = np.concatenate([predict(student.network, cache.inputs[rows], "cpu").motions for rows in drives])
-    kind = np.repeat(kinds, [rows.stop - rows.start for rows in drives])
+    truth = np.concatenate([motions for _, motions in drives])
+    said = np.concatenate([said_by(student, inputs)[0] for inputs, _ in drives])
+    kind = np.repeat(kinds, [len(motions) for _, motions in drives])
     errors = frame_errors(geometry.from_motion(truth), geometry.from_motion(said))
     errors[:, 3:] = np.degrees(errors[:, 3:])
     speed = np.linalg.norm(truth[:, :3], axis=1) / DT
@@ -76,8 +76,9 @@ def markdown(content: dict) -> str:
     rows = [
         f"# Errors of {content['student']} by speed, yaw rate and place", "",
         f"`{content['command']}`, commit {content['commit']}, {content['date']}, {content['machine']}. "
-        f"Rendered streets ({content['data']}) that it was not trained on. Root mean square error of a frame "
-        "at 10 Hz in the camera's axes (x right, y down, z forward); scale: said way forward / true way.", "",
+        f"Rendered streets ({content['data']}) that it was not trained on, levelled by the true way. Root "
+        "mean square error of a frame at 10 Hz in the camera's axes (x right, y down, z forward); scale: "
+        "said way forward / true way.", "",
         "| frames of | frames | " + " | ".join(AXES) + " | scale |", "|---" * (len(AXES) + 3) + "|"]
     for line in content["lines"]:
         cells = [line["frames of"], str(line["frames"]), *(f"{v:.3f}" for v in line["rms"]),

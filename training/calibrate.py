@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from distill_vo.networks import PoseRegressor
-from distill_vo.student import load_network, save
+from distill_vo.student import Student, save
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
 from training.data.cache import PairCache
-from training.validate import forward_tracks, predict
+from training.validate import forward_drives, said_by
 
 # Motions over which an error is forgotten: at once, over a bump, over a bend, never within a drive.
 LENGTHS = (0.0, 3.0, 30.0, 1000.0)
@@ -32,10 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    network, settings, old = load_network(args.student)
-    caches = [PairCache.open(path, network.settings.front_end) for path in args.validation]
-    drives = [d for cache in caches for d in normalised_errors(network, settings.sigma_scale, cache)]
-    digest = save(args.student, network, replace(settings, errors=error_model(drives)))
+    student = Student.load(args.student, "cpu")
+    caches = [PairCache.open(path, student.settings.network.front_end) for path in args.validation]
+    drives = [d for cache in caches for d in normalised_errors(student, cache)]
+    old, settings = student.digest, replace(student.settings, errors=error_model(drives))
+    digest = save(args.student, student.network, settings)
     for card in (args.student.with_suffix(".json"), args.student.with_suffix(".md"),
                  args.student.with_name("run.json")):
         if card.exists():
@@ -43,12 +43,12 @@ def run(args: argparse.Namespace) -> None:
     print(f"{args.student}: {digest}, errors of {len(drives)} drives: {error_model(drives)}")
 
 
-def normalised_errors(network: PoseRegressor, sigma_scale, cache: PairCache) -> list[np.ndarray]:
+def normalised_errors(student: Student, cache: PairCache) -> list[np.ndarray]:
     """Of each drive of a cache, run forwards at full rate: errors (N, 6) in units of the student's sigma."""
     drives = []
-    for rows in forward_tracks(cache):
-        found = predict(network, cache.inputs[rows], "cpu")
-        drives.append((found.motions - cache.motions[rows]) / (found.sigmas * np.array(sigma_scale)))
+    for inputs, truth in forward_drives(cache):
+        motions, sigmas = said_by(student, inputs)
+        drives.append((motions - truth) / sigmas)
     return drives
 
 

@@ -18,7 +18,7 @@ from distill_vo import geometry
 from distill_vo.errors import InputError
 from distill_vo.student import load_network
 from training.data.cache import PairCache
-from training.validate import chain, forward_tracks, frame_errors, predict, validate
+from training.validate import chain, forward_drives, frame_errors, motions_by, validate
 
 SHOWN = 6  # drives drawn
 
@@ -39,13 +39,14 @@ def run(args: argparse.Namespace) -> None:
                          "compare networks of one front end.")
     cache = PairCache.open(args.cache, front_ends.pop())
     args.out.mkdir(parents=True, exist_ok=True)
-    truth = [geometry.from_motion(cache.motions[rows]) for rows in forward_tracks(cache)]
-    motions = {name: [geometry.from_motion(predict(network, cache.inputs[rows], "cpu").motions)
-                      for rows in forward_tracks(cache)] for name, network in networks.items()}
+    truth = [geometry.from_motion(motions) for _, motions in forward_drives(cache)]
+    motions = {name: [geometry.from_motion(motions_by(network, "cpu")(inputs))
+                      for inputs, _ in forward_drives(cache)] for name, network in networks.items()}
     draw_trajectories(args.out / "trajectories.png", truth, motions)
     draw_errors(args.out / "errors.png", truth, motions)
     for name, network in networks.items():
-        print(name, {key: round(value, 4) for key, value in validate(network, cache, "cpu").items()})
+        figures = validate(motions_by(network, "cpu"), cache)
+        print(name, {key: round(value, 4) for key, value in figures.items()})
 
 
 def draw_trajectories(path: Path, truth: list[np.ndarray], motions: dict[str, list[np.ndarray]]) -> None:

@@ -24,6 +24,7 @@ from training.hints import TeacherOutputs, teacher_outputs
 from training.objectives import ObjectiveSettings
 from training.results import fit_to, save_run
 from training.train import TrainingSettings, fabric_for, train
+from training.twins import levelled
 from training.validate import forward_tracks, predict
 
 
@@ -115,7 +116,7 @@ def hint_error(network: PoseRegressor, teacher: Path, cache: PairCache, device) 
     outputs = teacher_outputs(teacher, cache, 1.0, device)
     total, count = 0.0, 0
     for rows in forward_tracks(cache):
-        hints = predict(network, cache.inputs[rows], device).hints
+        hints = predict(network, levelled(cache, rows)[0], device).hints
         total += float(((hints - outputs.hints[:2, rows]) ** 2).sum())
         count += hints.size
     return float(np.sqrt(total / count))

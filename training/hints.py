@@ -101,8 +101,7 @@ def _compute(network: PoseRegressor, cache: PairCache, folder: Path, device) -> 
         for start in range(track.start, track.stop, CHUNK):
             rows = np.arange(start, min(start + CHUNK, track.stop))
             inputs, arrays["truth"][:, rows] = map(np.stack, zip(*(
-                twins(cache.front_end, cache.inputs[rows], cache.motions[rows], rows, np.full(len(rows), t))
-                for t in range(count)), strict=True))
+                twins(cache, rows, np.full(len(rows), t)) for t in range(count)), strict=True))
             out = network(torch.from_numpy(inputs).to(device), state)
             state = out.state
             for name, value in (("motions", out.motion), ("hints", out.hint), ("logits", out.logits)):

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from distill_vo.networks import NetworkSettings, PoseRegressor, count_parameters
-from distill_vo.student import StudentSettings, save
+from distill_vo.student import Student, StudentSettings, save
 from distill_vo.trajectory import write_whole
 from training.calibrate import error_model, normalised_errors
 from training.data.cache import PairCache
-from training.validate import forward_tracks, predict, validate
+from training.validate import forward_drives, motions_by, predict, validate
 
 
 def fit_to(shape: NetworkSettings, cache: PairCache) -> NetworkSettings:
@@ -30,11 +30,11 @@ def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: Pair
              extra: dict | None = None) -> None:
     """Write out/NAME.safetensors and out/run.json. `settings` is a dataclass that has `training`."""
     file = out / f"{name}.safetensors"
-    sigma_scale = calibrate(network, validation, "cpu")
-    errors = error_model(normalised_errors(network, sigma_scale, validation))
-    about = StudentSettings(network.settings, sigma_scale, errors)
-    digest = save(file, network.cpu(), about)
-    figures = validate(network, validation, "cpu") | (extra or {})
+    network = network.cpu()
+    about = StudentSettings(network.settings, calibrate(network, validation))
+    errors = error_model(normalised_errors(Student(network, about, name), validation))
+    digest = save(file, network, replace(about, errors=errors))
+    figures = validate(motions_by(network, "cpu"), validation) | (extra or {})
     story = {
         "name": name, "digest": digest, "parameters": count_parameters(network),
         "data": f"{len(cache)} frame pairs of {len(cache.about['drives'])} drives "
@@ -47,15 +47,15 @@ def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: Pair
     print(f"{file}: {digest}\n{json.dumps(story['validation'])}")
 
 
-def calibrate(network: PoseRegressor, cache: PairCache, device) -> tuple[float, ...]:
+def calibrate(network: PoseRegressor, cache: PairCache) -> tuple[float, ...]:
     """Factor for each axis (6,) by which sigma must grow for 68.3 % of errors to lie within it.
 
     A quantile, not a root mean square: a few frames on which everything fails must not blur all others.
     """
     ratios = []
-    for rows in forward_tracks(cache):
-        found = predict(network, cache.inputs[rows], device)
-        ratios.append(np.abs(found.motions - cache.motions[rows]) / found.sigmas)
+    for inputs, truth in forward_drives(cache):
+        found = predict(network, inputs, "cpu")
+        ratios.append(np.abs(found.motions - truth) / found.sigmas)
     return tuple(float(v) for v in np.quantile(np.concatenate(ratios), 0.6827, axis=0))
 
 

@@ -26,7 +26,7 @@ from distill_vo.student import StudentSettings, save
 from distill_vo.trajectory import write_whole
 from training.batches import Batch, Batches
 from training.data.cache import PairCache
-from training.validate import validate
+from training.validate import motions_by, validate
 
 # Named losses of a batch, each a mean over its samples; what is descended is their sum.
 Objective = Callable[[Regression, Batch], dict[str, Tensor]]
@@ -96,7 +96,7 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
         row = {"epoch": epoch + 1, "seconds": time.perf_counter() - start}
         row |= {name: float(fabric.all_reduce(total)) / len(batches) for name, total in sums.items()}
         if validation is not None:
-            row |= validate(average.module, validation, fabric.device)
+            row |= validate(motions_by(average.module, fabric.device), validation)
         curves.append(row)
         if fabric.global_rank == 0:
             _save(out / "last.ckpt", state, settings, curves)

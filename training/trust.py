@@ -105,7 +105,7 @@ def draw_worst(path: Path, teacher: TeacherOutputs, cache: PairCache) -> None:
     for (axis, road), row in zip(axes, worst, strict=True):
         seen = cache.inputs[row].astype(np.float32)
         if cache.front_end == "dense_flow":
-            for grid, (u, v) in ((axis, seen[:2]), (road, seen[2:])):
+            for grid, (u, v) in ((axis, seen[:2]), (road, seen[2:4])):
                 grid.quiver(u, v, np.hypot(u, v), angles="xy", cmap="viridis")
                 grid.invert_yaxis()
             road.set(xticks=[], yticks=[], title="the road from above")

@@ -1,11 +1,13 @@
 """Twins of frame pairs: the same pair seen in a mirror and by cameras mounted a little askew.
 
-A drive has one mounting, so a network could learn the drive instead of what the mounting does to the scale:
-by half a degree of pitch the road seems a tenth longer or shorter. A turned camera sees what the other sees
-along other rays; its flow follows from the flow grid alone. The mountings of a twin sweep slowly along the
-pairs of a cache, each the same whenever it is asked for: what a teacher says of a twin is computed once.
+A camera's pitch tells the scale: by half a degree of it the road seems a tenth longer or shorter. One pair
+does not show it, the way the camera goes does, and the odometry levels its view by it (distill_vo/level.py).
+So each drive is levelled first, by its true way, and its twins are askew by no more than what is left then.
+A turned camera sees what the other sees along other rays: its flow follows from the flow alone. The mountings
+of a twin sweep slowly along the pairs of a cache, each the same whenever it is asked for: what a teacher says
+of a twin is computed once.
 
-Twin t is mirrored where t is odd and has mounting t // 2, of which the first is the drive's own.
+Twin t is mirrored where t is odd and has mounting t // 2, of which the first is level.
 """
 
 import numpy as np
@@ -17,46 +19,68 @@ from distill_vo import geometry
 from distill_vo.camera import CANONICAL
 from distill_vo.frontend import (
     CELL,
+    CELL_CENTRES,
+    DOWN_IS_NEARER,
     FRONT_ENDS,
     GRID,
     HORIZON_ROW,
     MIRROR_SIGNS,
-    ROAD_AHEAD_M,
-    ROAD_ASIDE_M,
+    ROAD_CELLS,
     ROAD_PIXEL_M,
     seen_on_road,
 )
+from training.data.cache import PairCache
 
 TWINS = {"dense_flow": 6, "stacked_frames": 2}
-SWEEP_DEG = np.array([1.2, 0.8, 0.8])  # of pitch, yaw and roll to either side
+SWEEP_DEG = np.array([0.3, 0.8, 0.8])  # of pitch, yaw and roll to either side
 SWEEP_PAIRS = np.array([89.0, 127.0, 151.0])  # of a sweep there and back
 SWEEP_PHASES = np.array([[0.0, 0.3, 0.6], [0.5, 0.8, 0.1]])  # of the second and third mounting
+SEEN = 4  # channels of DenseFlow that networks see
 
 
-def twins(front_end: str, inputs: np.ndarray, motions: np.ndarray, rows: np.ndarray,
-          twin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """inputs (B, C, H, W) and motions (B, 6) of rows (B,) of a cache -> those of their twins (B,)."""
-    inputs, motions = np.array(inputs, np.float32), np.array(motions)
-    mirror, askew = twin % 2 == 1, twin >= 2
-    inputs[mirror] = FRONT_ENDS[front_end].mirrored(inputs[mirror])
+def twins(cache: PairCache, rows: np.ndarray, twin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a network sees, float32 (B, C, H, W), and motions (B, 6) of the twins (B,) of rows (B,)."""
+    if cache.front_end == "dense_flow":
+        R = mounting(rows, twin) @ _pitched(cache.level[rows])
+        inputs, motions = _seen_turned(cache.inputs[rows][:, :SEEN], cache.motions[rows], R)
+    else:
+        inputs, motions = cache.inputs[rows].astype(np.float32), np.array(cache.motions[rows])
+    mirror = twin % 2 == 1
+    inputs[mirror] = FRONT_ENDS[cache.front_end].mirrored(inputs[mirror])
     motions[mirror] *= MIRROR_SIGNS
-    if askew.any():
-        R = mounting(rows[askew], twin[askew])
-        inputs[askew] = turned(torch.from_numpy(inputs[askew]), torch.from_numpy(R).float()).numpy()
-        motions[askew] = (R[:, None] @ motions[askew].reshape(-1, 2, 3, 1)).reshape(-1, 6)
     return inputs, motions
 
 
+def levelled(cache: PairCache, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and motions of consecutive rows as the odometry sees them, once it has levelled its view."""
+    inputs, motions = cache.inputs[rows], cache.motions[rows]
+    if cache.front_end != "dense_flow":
+        return inputs, motions
+    return _seen_turned(inputs, motions, _pitched(cache.level[rows]))
+
+
+def _pitched(down: np.ndarray) -> np.ndarray:
+    """Rotations (B, 3, 3) from a camera to one that looks further down by so much (B,), rad."""
+    return geometry.rotation_exp(np.stack([down, 0 * down, 0 * down], axis=-1))
+
+
+def _seen_turned(inputs: np.ndarray, motions: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    inputs = turned(torch.from_numpy(np.array(inputs, np.float32)), torch.from_numpy(R).float()).numpy()
+    return inputs, (R[:, None] @ motions.reshape(-1, 2, 3, 1)).reshape(-1, 6)
+
+
 def mounting(rows: np.ndarray, twin: np.ndarray) -> np.ndarray:
-    """Rotations (B, 3, 3) from the drive's own camera to the one mounted askew, for twins from 2 on."""
+    """Rotations (B, 3, 3) from the drive's levelled camera to the one of the twin."""
     turns = rows[:, None] / SWEEP_PAIRS + SWEEP_PHASES[twin // 2 - 1]
-    return geometry.rotation_exp(np.radians(SWEEP_DEG * np.sin(2 * np.pi * turns)))
+    askew = (twin >= 2)[:, None]
+    return geometry.rotation_exp(np.radians(askew * SWEEP_DEG * np.sin(2 * np.pi * turns)))
 
 
 def turned(x: Tensor, R: Tensor) -> Tensor:
-    """What DenseFlow would give to cameras turned by R (B, 3, 3): x (B, 4, 12, 40) -> the same shape.
+    """What DenseFlow would give to cameras turned by R (B, 3, 3): x (B, 4 or 9, 12, 40) -> the same shape.
 
-    Sampled between the cells; what only the turned camera sees is taken from the border.
+    Flow is sampled between the cells; what only the turned camera sees is taken from the border. Corners stay
+    in the cell in which they were found, wherever they are seen now.
     """
     here = _VIEW.expand(len(x), -1, -1, -1)
     there = _seen_by(R.mT, here)
@@ -64,24 +88,27 @@ def turned(x: Tensor, R: Tensor) -> Tensor:
     view = _seen_by(R, there + flow) - here
 
     there = _on_road(_seen_by(R.mT, _from_road(_ROAD).expand(len(x), -1, -1, -1)))
-    flow = _sampled(x[:, 2:], (there - _ROAD[0, 0]) / (_ROAD[1, 1] - _ROAD[0, 0]))
-    before = there - ROAD_PIXEL_M * flow * _DOWN_IS_NEARER
-    road = (_ROAD - _on_road(_seen_by(R, _from_road(before)))) / ROAD_PIXEL_M * _DOWN_IS_NEARER
-    return torch.cat([view, road], -1).permute(0, 3, 1, 2)
+    flow = _sampled(x[:, 2:4], (there - _ROAD[0, 0]) / (_ROAD[1, 1] - _ROAD[0, 0]))
+    before = there - ROAD_PIXEL_M * flow * _DOWN
+    road = (_ROAD - _on_road(_seen_by(R, _from_road(before)))) / ROAD_PIXEL_M * _DOWN
+    flows = torch.cat([view, road], -1).permute(0, 3, 1, 2)
+    return flows if x.shape[1] == SEEN else torch.cat([flows, _turned_corners(x[:, SEEN:], R)], 1)
 
 
-def _grid(x: np.ndarray, y: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.stack(np.meshgrid(x, y), -1)).float()
+def _turned_corners(corners: Tensor, R: Tensor) -> Tensor:
+    """(B, 5, 12, 40) -> the same shape."""
+    inside, moved, found = corners.permute(0, 2, 3, 1).split([2, 2, 1], -1)
+    at, to = _seen_by(R, _VIEW + inside), _seen_by(R, _VIEW + inside + moved)
+    return (torch.cat([at - _VIEW, to - at, torch.ones_like(found)], -1) * found).permute(0, 3, 1, 2)
 
 
 # Centres of the cells (12, 40, 2): pixels of the view; metres of the road, to the right and ahead.
-_VIEW = _grid(*((np.arange(n) + 0.5) * CELL - 0.5 for n in GRID))
-_ROAD = _grid(np.linspace(-ROAD_ASIDE_M, ROAD_ASIDE_M, 2 * GRID[0] + 1)[1::2],
-              np.linspace(*ROAD_AHEAD_M[::-1], 2 * GRID[1] + 1)[1::2])
+_VIEW = torch.from_numpy(CELL_CENTRES).float()
+_ROAD = torch.from_numpy(ROAD_CELLS).float()
 _K = torch.from_numpy(CANONICAL.K).float()
 _K_INVERSE = torch.linalg.inv(_K)
+_DOWN = torch.from_numpy(DOWN_IS_NEARER).float()
 _SIZE = torch.tensor(GRID, dtype=torch.float32)
-_DOWN_IS_NEARER = torch.tensor([1.0, -1.0])
 _NEAREST_ROW = 3.0  # below the horizon: what is farther cannot be told apart
 
 

@@ -1,5 +1,6 @@
 """What a network is worth on whole drives: its motions chained and compared with the truth."""
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,9 @@ from distill_vo import geometry
 from distill_vo.evaluation.metrics import align, segment_errors
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from distill_vo.networks import PoseRegressor
+from distill_vo.student import Student
 from training.data.cache import PairCache
+from training.twins import levelled
 
 CHUNK = 256  # pairs sent through the network at once
 
@@ -47,17 +50,33 @@ def forward_tracks(cache: PairCache) -> list[slice]:
     return [slice(t.start, t.stop) for t in cache.tracks if t.stride == 1 and t.stop > t.start]
 
 
-def validate(network: PoseRegressor, cache: PairCache, device) -> dict[str, float]:
-    """Figures over all drives of a cache, run forwards at full rate; nothing is aligned but
-    for the ATE.
+def forward_drives(cache: PairCache) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Inputs (N, C, H, W) and motions (N, 6) of each of them, levelled by the true way."""
+    return (levelled(cache, rows) for rows in forward_tracks(cache))
+
+
+def said_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A student's motions and sigmas (N, 6), as on the robot."""
+    starts = range(0, len(inputs), CHUNK)
+    said = [student(inputs[start:start + CHUNK].astype(np.float32)) for start in starts]
+    return tuple(np.concatenate(part) for part in zip(*said, strict=True))
+
+
+def motions_by(network: PoseRegressor, device) -> Callable[[np.ndarray], np.ndarray]:
+    """What a network says of a drive's inputs (N, C, H, W) by itself: motions (N, 6)."""
+    return lambda inputs: predict(network, inputs, device).motions
+
+
+def validate(motions_of: Callable[[np.ndarray], np.ndarray], cache: PairCache) -> dict[str, float]:
+    """Figures over all drives of a cache, run forwards at full rate and levelled; nothing is aligned but
+    for the ATE. motions_of: a drive's inputs (N, C, H, W) -> motions (N, 6).
 
     t_err_percent and r_err_deg_per_100m over all KITTI segments of all drives; rpe_t_m and rpe_r_deg
     are root mean squares per frame; ate_m, the mean over drives, is after sim3 alignment.
     """
     t_errors, r_errors, errors, ates = [], [], [], []
-    for rows in forward_tracks(cache):
-        motions = predict(network, cache.inputs[rows], device).motions
-        estimate, truth = geometry.from_motion(motions), geometry.from_motion(cache.motions[rows])
+    for inputs, motions in forward_drives(cache):
+        estimate, truth = geometry.from_motion(motions_of(inputs)), geometry.from_motion(motions)
         errors.append(frame_errors(truth, estimate))
         driven, reference = chain(estimate), chain(truth)
         t_err, r_err = segment_errors(driven, reference)

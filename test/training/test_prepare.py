@@ -256,7 +256,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(whole, tmp_path, monkeypat
     assert "is finished already" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("limit", [20_000, 40_000])  # bytes: while drives are read, while they are joined
+@pytest.mark.parametrize("limit", [20_000, 90_000])  # bytes: while drives are read, while they are joined
 def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(whole, tmp_path, capsys, limit):
     root, there = whole
     command = ["prepare", str(root), "--out", str(tmp_path), "--jobs", "1"]

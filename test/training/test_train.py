@@ -19,6 +19,7 @@ from training.hints import teacher_outputs
 from training.objectives import ObjectiveSettings
 from training.results import fit_to
 from training.train import TrainingSettings, fabric_for, train
+from training.twins import levelled
 from training.validate import predict
 
 STUDENT = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 8)), (16, 24, 16), hint_layer=2, input_scale=3.0)
@@ -126,7 +127,7 @@ def test_stored_teacher_outputs_are_what_the_teacher_says(tmp_path, cache, valid
     outputs = teacher_outputs(teacher, cache, 1.0, "cpu")
     network, _, _ = load_network(teacher)
     rows = slice(100, 200)  # the second drive, on which the LSTM starts from rest
-    found = predict(network, cache.inputs[rows], "cpu")
+    found = predict(network, levelled(cache, rows)[0], "cpu")
     np.testing.assert_allclose(outputs.hints[:2, rows], found.hints, atol=2e-3)  # in half precision
     mirror = np.array([-1, 1, 1, 1, -1, -1])
     mean = (outputs.motions[0, rows] + mirror * outputs.motions[1, rows]) / 2

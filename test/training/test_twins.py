@@ -1,13 +1,16 @@
 """A twin is what a camera mounted askew would have seen and how it would have moved."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frontend import CELL, FRONT_ENDS, HORIZON_ROW, MIRROR_SIGNS, ROAD_PIXEL_M
-from training.twins import mounting, turned, twins
+from distill_vo.frontend import CELL, FRONT_ENDS, HORIZON_ROW, LOOKS_DOWN, MIRROR_SIGNS, ROAD_PIXEL_M
+from training.data.cache import PairCache, Track
+from training.twins import levelled, mounting, turned, twins
 
 DOWN = np.array([0.0, np.cos(np.radians(1.1)), np.sin(np.radians(1.1))])  # to the road, canonical camera
 HEIGHT = CANONICAL.mount_height_m
@@ -60,19 +63,52 @@ def test_a_camera_that_is_not_turned_sees_the_same():
     torch.testing.assert_close(turned(x, torch.eye(3).expand(3, 3, 3)), x, atol=1e-2, rtol=0)
 
 
-def test_the_first_twins_are_the_pair_and_its_mirror_image():
+def test_a_turned_camera_sees_the_same_corners_along_other_rays():
     rng = np.random.default_rng(0)
-    inputs, motions = rng.normal(size=(2, 4, 12, 40)).astype(np.float32), rng.normal(size=(2, 6))
-    seen_inputs, seen_motions = twins("dense_flow", inputs, motions, np.array([7, 7]), np.array([0, 1]))
-    np.testing.assert_array_equal(seen_inputs[0], inputs[0])
-    np.testing.assert_array_equal(seen_inputs[1], FRONT_ENDS["dense_flow"].mirrored(inputs[1]))
-    np.testing.assert_array_equal(seen_motions, [motions[0], motions[1] * MIRROR_SIGNS])
+    R = geometry.rotation_exp(np.radians([-0.6, 0.5, -0.7]))
+    x = rng.uniform(-5, 5, (9, 12, 40))
+    x[8] = rng.random((12, 40)) < 0.8
+    x[4:8] *= x[8]
+    cells = np.stack(np.meshgrid((np.arange(40) + 0.5) * CELL - 0.5, (np.arange(12) + 0.5) * CELL - 0.5))
+    of_turned = turned(torch.from_numpy(x[None]).float(), torch.from_numpy(R[None]).float())[0].numpy()
+    np.testing.assert_array_equal(of_turned[8], x[8])
+    for was, now in ((cells + x[4:6], cells + of_turned[4:6]),
+                     (cells + x[4:6] + x[6:8], cells + of_turned[4:6] + of_turned[6:8])):
+        rays = np.concatenate([was, np.ones((1, 12, 40))]).transpose(1, 2, 0) @ np.linalg.inv(CANONICAL.K).T
+        expected = seen(rays @ R.T).transpose(2, 0, 1)
+        assert np.abs(now - expected)[:, x[8] == 1].max() < 1e-3
+
+
+def drive(looks_down: float, stride: int = 1) -> PairCache:
+    """A drive of 40 equal pairs with a camera that looks down by so much (rad)."""
+    motion = np.r_[0.0, -np.sin(looks_down), np.cos(looks_down), 0.001, 0.002, -0.001] * np.sign(stride)
+    inputs = np.random.default_rng(0).normal(size=(40, 9, 12, 40)).astype(np.float32)
+    return PairCache(Path(), inputs, np.tile(motion, (40, 1)), (Track("drive", stride, 0, 40),),
+                     {"front_end": "dense_flow"})
+
+
+@pytest.mark.parametrize("stride", [1, 2, -1])
+def test_a_drive_is_levelled_by_its_way(stride):
+    cache = drive(np.radians(2.0), stride)
+    _, motions = levelled(cache, slice(0, 40))
+    way = motions[:, :3].sum(axis=0) * np.sign(stride)
+    assert np.arctan2(-way[1], way[2]) == pytest.approx(LOOKS_DOWN)
+    assert np.linalg.norm(way) == pytest.approx(40.0)
+
+
+def test_the_first_twins_are_the_levelled_pair_and_its_mirror_image():
+    cache = drive(LOOKS_DOWN)
+    seen_inputs, seen_motions = twins(cache, np.array([7, 7]), np.array([0, 1]))
+    np.testing.assert_allclose(seen_inputs[0], cache.inputs[7, :4], atol=1e-2)
+    np.testing.assert_allclose(seen_inputs[1], FRONT_ENDS["dense_flow"].mirrored(seen_inputs[0]), atol=1e-6)
+    np.testing.assert_allclose(seen_motions, [cache.motions[7], cache.motions[7] * MIRROR_SIGNS], atol=1e-12)
 
 
 def test_a_twin_moves_as_its_own_axes_say():
-    motion = np.array([0.1, 0.2, 0.9, 0.01, 0.05, -0.02])
-    _, (of_twin,) = twins("dense_flow", np.zeros((1, 4, 12, 40)), motion[None], np.array([31]), np.array([4]))
+    cache = drive(LOOKS_DOWN)
+    _, (of_twin,) = twins(cache, np.array([31]), np.array([4]))
     mount = np.eye(4)
     mount[:3, :3] = mounting(np.array([31]), np.array([4]))[0]
-    np.testing.assert_allclose(geometry.from_motion(of_twin),
-                               mount @ geometry.from_motion(motion) @ geometry.inverse(mount), atol=1e-12)
+    assert not np.allclose(mount, np.eye(4))
+    np.testing.assert_allclose(geometry.from_motion(of_twin), mount @ geometry.from_motion(cache.motions[31])
+                               @ geometry.inverse(mount), atol=1e-12)

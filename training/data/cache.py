@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from distill_vo.errors import InputError
-from distill_vo.frontend import FRONT_ENDS
+from distill_vo.frontend import FRONT_ENDS, LOOKS_DOWN
 from distill_vo.trajectory import write_whole
 
 FORMAT = 1
+LEAST_WAY_M = 5.0  # that a drive must lead to tell how its camera looks
 ARRAYS = ("inputs", "frames", "pairs", "motions")  # those there are, in the order of the digest
 
 
@@ -81,6 +82,17 @@ class PairCache:
         """SHA-256 over inputs and motions: what was computed from a cache is kept under this name."""
         there = [self.path / f"{name}.npy" for name in ARRAYS]
         return self.about.get("digest") or join_digests(file_digest(f) for f in there if f.exists())
+
+    @cached_property
+    def level(self) -> np.ndarray:
+        """(N,) rad by which each pair's view is to look further down for its drive to be level."""
+        levels = np.zeros(len(self))
+        for track in self.tracks:
+            rows = slice(track.start, track.stop)
+            way = np.sign(track.stride) * self.motions[rows, :3].sum(axis=0)
+            if np.linalg.norm(way) > LEAST_WAY_M:
+                levels[rows] = LOOKS_DOWN + np.arctan2(way[1], way[2])
+        return levels
 
     def __len__(self) -> int:
         return len(self.motions)

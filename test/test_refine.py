@@ -1,0 +1,103 @@
+"""Corners and road correct the student's motion, as far as they tell it and no further."""
+
+import numpy as np
+import pytest
+
+from distill_vo import geometry
+from distill_vo.camera import CANONICAL
+from distill_vo.frontend import (
+    CELL_CENTRES,
+    DOWN_IS_NEARER,
+    LOOKS_DOWN,
+    MIRROR_SIGNS,
+    ROAD_CELLS,
+    ROAD_PIXEL_M,
+    DenseFlow,
+    seen_on_road,
+)
+from distill_vo.refine import refine
+
+TRUE = np.array([0.02, -0.015, 0.9, 0.002, -0.01, 0.003])
+SIGMA = np.array([0.02, 0.02, 0.1, 0.002, 0.002, 0.002])
+DOWN = np.array([0.0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)])
+
+
+def rays(pixels: np.ndarray) -> np.ndarray:
+    return np.concatenate([pixels, np.ones_like(pixels[..., :1])], -1) @ np.linalg.inv(CANONICAL.K).T
+
+
+def seen(points: np.ndarray) -> np.ndarray:
+    pixels = points @ CANONICAL.K.T
+    return pixels[..., :2] / pixels[..., 2:]
+
+
+def world(motion: np.ndarray, seed: int = 0) -> np.ndarray:
+    """(9, 12, 40) exact flow of a street of corners at random depths, and of its road."""
+    T, rng = geometry.from_motion(motion), np.random.default_rng(seed)
+    back = geometry.inverse(T)
+    points = rays(CELL_CENTRES) * rng.uniform(5, 60, (12, 40, 1))
+    moved = seen(points @ back[:3, :3].T + back[:3, 3]) - CELL_CENTRES
+    road = rays(np.stack(seen_on_road(ROAD_CELLS[..., 0], ROAD_CELLS[..., 1]), -1))
+    now = road * (CANONICAL.mount_height_m / (road @ DOWN))[..., None]
+    before = now @ T[:3, :3].T + T[:3, 3]
+    z = CANONICAL.mount_height_m / (before[..., 1] / before[..., 2] + np.tan(LOOKS_DOWN))
+    before = np.stack([before[..., 0] / before[..., 2] * z, z], -1)
+    flow = (ROAD_CELLS - before) / ROAD_PIXEL_M * DOWN_IS_NEARER
+    still, found = np.zeros((12, 40, 2)), np.ones((12, 40, 1))
+    return np.concatenate([moved, flow, still, moved, found], -1).transpose(2, 0, 1)
+
+
+def corrected(x: np.ndarray, said: np.ndarray) -> np.ndarray:
+    return refine(x[None], said[None], SIGMA[None])[0][0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_student_that_errs_is_set_right(seed):
+    said = TRUE + SIGMA * np.random.default_rng(seed).choice([-1, 1], 6)
+    error = np.abs(corrected(world(TRUE), said) - TRUE)
+    assert (error < [0.1, 0.1, 0.4, 0.1, 0.1, 0.1] * SIGMA).all()
+
+
+def test_a_student_that_is_right_is_left_alone():
+    np.testing.assert_allclose(corrected(world(TRUE), TRUE), TRUE, atol=1e-4)
+
+
+def test_what_moves_by_itself_is_not_believed():
+    x = world(TRUE)
+    x[6:8, 4:9, 10:22] += np.array([6.0, 1.0])[:, None, None]  # another car
+    x[2:4, :, :8] = 0.0  # and something that goes as fast as the camera
+    assert (np.abs(corrected(x, TRUE + 0.7 * SIGMA) - TRUE) < 0.3 * SIGMA).all()
+
+
+def test_without_the_road_the_way_is_as_long_as_the_student_says():
+    x = world(TRUE)
+    x[2:4] = 1e4  # nothing that fits any road
+    said = TRUE * np.r_[1.1, 1.1, 1.1, 1, 1, 1]
+    found = corrected(x, said)
+    assert np.linalg.norm(found[:3]) == pytest.approx(np.linalg.norm(said[:3]), rel=0.01)
+    np.testing.assert_allclose(found[3:], TRUE[3:], atol=3e-4)
+
+
+def test_where_geometry_says_nothing_motion_and_sigma_stay_the_students():
+    x = world(TRUE)
+    x[4:], x[2:4] = 0.0, 1e4
+    motion, sigma = refine(x[None], TRUE[None], SIGMA[None])
+    assert (np.abs(motion[0] - TRUE) < 1e-3 * SIGMA).all()
+    np.testing.assert_allclose(sigma[0], SIGMA, rtol=1e-3)
+
+
+def test_sigma_shrinks_by_what_is_seen_and_a_mirror_changes_none_of_it():
+    x, said = world(TRUE), TRUE + 0.5 * SIGMA
+    (motion,), (sigma,) = refine(x[None], said[None], SIGMA[None])
+    mirror_image = DenseFlow.mirrored(x)[None], (MIRROR_SIGNS * said)[None]
+    (mirrored,), (of_mirrored,) = refine(*mirror_image, SIGMA[None])
+    assert (sigma < 0.7 * SIGMA).all()
+    np.testing.assert_allclose(mirrored, MIRROR_SIGNS * motion, atol=1e-6)
+    np.testing.assert_allclose(of_mirrored, sigma, rtol=1e-4)
+
+
+def test_pairs_of_a_batch_do_not_mix():
+    x = np.stack([world(TRUE), world(0.5 * TRUE, 1)])
+    said = np.stack([TRUE, 0.5 * TRUE]) + 0.5 * SIGMA
+    both, _ = refine(x, said, np.stack([SIGMA, SIGMA]))
+    np.testing.assert_allclose(both[1], corrected(x[1], said[1]), atol=1e-12)
