@@ -26,6 +26,7 @@ VERBS = {
     "transport": ("training.transport", "count full camera frames that reach the node"),
     "soak": ("training.soak", "send 60,000 frames through the node; what is lost, memory, latency"),
     "signals": ("training.signals", "end node and replay by signals at random moments"),
+    "speed": ("training.speed", "time the odometry and the rendering on one core"),
     "demo": ("training.demo", "drive a new street through the real node and print the figures"),
 }
 

@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> None:
         "student": student.name, "student_digest": student.digest, "drives": args.drives,
         "frames": STREETS.frames, "seed": STREETS.seed,
         "pose": figures(np.array([run["pose"] for run in runs])),
-        "twist": figures(np.array([run["twist"] for run in runs])),
+        "twist": figures(np.array([run["twist"] for run in runs]))
+                 | shares(np.concatenate([run["inside"] for run in runs], axis=1)),
         "pose_were_errors_unrelated": figures(np.array([run["unrelated"] for run in runs])),
         "real_check": {s.name: real(student, s) for s in (sequences(Path(root)) if root else ())},
     }
@@ -67,8 +68,10 @@ def drive(name: str, index: int) -> dict[str, np.ndarray]:
     unrelated = VisualOdometry(student, camera)
     both = [(odometry.track(f.stamp_ns, f.image), unrelated.track(f.stamp_ns, f.image)) for f in street]
     estimates = [pair[0] for pair in both]
-    return {"pose": pose_nees(estimates, street.poses), "twist": twist_nees(estimates, street.poses),
-            "unrelated": pose_nees([pair[1] for pair in both], street.poses)}
+    return {"pose": normalised(*pose_errors(estimates, street.poses)),
+            "twist": normalised(*twist_errors(estimates, street.poses)),
+            "inside": inside(*twist_errors(estimates, street.poses)),
+            "unrelated": normalised(*pose_errors([pair[1] for pair in both], street.poses))}
 
 
 def real(student: Student, source) -> dict:
@@ -78,28 +81,42 @@ def real(student: Student, source) -> dict:
     estimates = [odometry.track(f.stamp_ns, f.image) for f in source if f.image is not None]
     estimates = [e for e in estimates if e is not None and e.stamp_ns in truth]
     poses = np.array([truth[e.stamp_ns] for e in estimates])
-    return {"frames": len(poses), "pose": single(pose_nees(estimates, poses)),
-            "twist": single(twist_nees(estimates, poses))}
+    twists = twist_errors(estimates, poses)
+    return {"frames": len(poses), "pose": single(normalised(*pose_errors(estimates, poses))),
+            "twist": single(normalised(*twists)) | shares(inside(*twists))}
 
 
-def pose_nees(estimates: list[Estimate], truth: np.ndarray) -> np.ndarray:
-    """Of each pose after the first; truth (N, 4, 4) in any fixed world."""
+def pose_errors(estimates: list[Estimate], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each pose after the first (N, 6) and covariances (N, 6, 6); truth (N, 4, 4) in any fixed world."""
     moved = estimates[0].pose @ geometry.inverse(truth[0]) @ truth
     errors = [np.r_[e.pose[:3, 3] - true[:3, 3], geometry.rotation_log(e.pose[:3, :3] @ true[:3, :3].T)]
               for e, true in zip(estimates, moved, strict=True)]
-    return normalised(errors[1:], [e.pose_covariance for e in estimates[1:]])
+    return np.array(errors[1:]), np.array([e.pose_covariance for e in estimates[1:]])
 
 
-def twist_nees(estimates: list[Estimate], truth: np.ndarray) -> np.ndarray:
-    """Of each twist after the first; the true one is the motion between two truths."""
+def twist_errors(estimates: list[Estimate], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each twist after the first, and covariances; the true one is the motion between two truths."""
     seconds = np.diff([e.stamp_ns for e in estimates])[:, None] * 1e-9
     twists = geometry.log(geometry.inverse(truth[:-1]) @ truth[1:]) / seconds
-    return normalised([e.twist for e in estimates[1:]] - twists, [e.twist_covariance for e in estimates[1:]])
+    return (np.array([e.twist for e in estimates[1:]]) - twists,
+            np.array([e.twist_covariance for e in estimates[1:]]))
 
 
-def normalised(errors, covariances) -> np.ndarray:
+def inside(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+    """Which errors (N, 6) are within one and within two sigma of their axis: (2, N, 6)."""
+    sigmas = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    return np.abs(errors) < sigmas * np.array([1, 2])[:, None, None]
+
+
+def shares(is_inside: np.ndarray) -> dict:
+    """(2, N, 6) -> of each axis, and of all, the share within one and two sigma; of true ones 0.68, 0.95."""
+    names = "share_within_1_sigma", "share_within_2_sigma"
+    return {name: {"axes": which.mean(axis=0).tolist(), "all": float(which.mean())}
+            for name, which in zip(names, is_inside, strict=True)}
+
+
+def normalised(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     """e' C^-1 e: (N, 6) and (N, 6, 6) -> (N,)."""
-    errors = np.asarray(errors)
     return np.einsum("ni,ni->n", errors, np.linalg.solve(covariances, errors[..., None])[..., 0])
 
 

@@ -1,0 +1,31 @@
+"""Errors that are as large as their covariances say are found to be so."""
+
+import numpy as np
+import pytest
+
+from training.nees import inside, normalised, shares
+
+
+@pytest.fixture
+def truthful():
+    """40,000 errors of one covariance whose axes hang together: (N, 6) and (N, 6, 6)."""
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(6, 6)) * [1, 1, 1, 0.01, 0.01, 0.01]
+    return rng.normal(size=(40_000, 6)) @ A, np.tile(A.T @ A, (40_000, 1, 1))
+
+
+def test_the_normalised_squares_of_true_errors_are_six_on_average(truthful):
+    assert normalised(*truthful).mean() == pytest.approx(6, abs=0.1)
+
+
+def test_of_true_errors_68_in_100_are_within_one_sigma_and_95_within_two(truthful):
+    found = shares(inside(*truthful))
+    for name, share in (("share_within_1_sigma", 0.6827), ("share_within_2_sigma", 0.9545)):
+        assert found[name]["all"] == pytest.approx(share, abs=0.005)
+        assert found[name]["axes"] == pytest.approx([share] * 6, abs=0.01)
+
+
+def test_errors_twice_as_large_are_not_taken_for_true(truthful):
+    errors, covariances = truthful
+    assert normalised(2 * errors, covariances).mean() == pytest.approx(24, abs=0.4)
+    assert shares(inside(2 * errors, covariances))["share_within_1_sigma"]["all"] < 0.4

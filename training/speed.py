@@ -1,0 +1,72 @@
+"""Measure what runs on one core: the odometry with each shipped student, and the rendering of streets.
+
+  python -m training speed --out docs/results/speed.json
+
+Images are 1241x376, as KITTI's. All of a frame counts: the view, the front end, network and geometry, pose and
+covariance. The rendering is `python -m training rehearse --jobs 1` from its start to its last file.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from distill_vo.camera import Camera
+from distill_vo.odometry import VisualOdometry
+from distill_vo.student import Student, student_names
+from distill_vo.trajectory import write_whole
+from training.data.rehearsal import RehearsalSettings, render_sequence
+from training.results import machine_load, provenance
+
+SIZE = (1241, 376)
+WARM_UP = 20  # frames
+STREETS, FRAMES = 3, 500
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--frames", type=int, default=300, help="tracked (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="the JSON file to be written")
+
+
+def run(args: argparse.Namespace) -> None:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    content = provenance() | machine_load() | {
+        "image": SIZE, "frames": args.frames, "track_ms": {name: track_ms(name, args.frames)
+                                                          for name in student_names()},
+        "rehearse": rehearse()}
+    write_whole(args.out, json.dumps(content, indent=1) + "\n")
+    print(json.dumps(content, indent=1))
+
+
+def track_ms(name: str, frames: int) -> dict[str, float]:
+    """Milliseconds of a core for a frame, over a street."""
+    street = render_sequence(RehearsalSettings(frames=frames + WARM_UP, seed=60_000), 0)
+    scale = np.diag([SIZE[0] / street.settings.width, SIZE[1] / street.settings.height, 1.0])
+    projection = np.hstack([scale @ street.K, np.zeros((3, 1))])
+    odometry = VisualOdometry(Student.load(name, "cpu"), Camera.from_projection(projection, *SIZE))
+    taken = []
+    for frame in islice(street, frames + WARM_UP):
+        image = cv2.resize(frame.image, SIZE, interpolation=cv2.INTER_CUBIC)
+        start = time.thread_time()
+        odometry.track(frame.stamp_ns, image)
+        taken.append(1e3 * (time.thread_time() - start))
+    return {f"p{q}": float(np.percentile(taken[WARM_UP:], q)) for q in (50, 95)}
+
+
+def rehearse() -> dict[str, float]:
+    """Frames a second of three streets, by the clock."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "training", "rehearse", "--out", folder, "--jobs", "1",
+                        "--sequences", str(STREETS), "--frames", str(FRAMES)], check=True,
+                       capture_output=True)
+        seconds = time.perf_counter() - start
+    return {"frames": STREETS * FRAMES, "seconds": seconds, "frames_per_second": STREETS * FRAMES / seconds}
