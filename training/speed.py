@@ -2,8 +2,8 @@
 
   python -m training speed --out docs/results/speed.json
 
-Images are 1241x376, as KITTI's. All of a frame counts: the view, the front end, network and geometry, pose and
-covariance. The rendering is `python -m training rehearse --jobs 1` from its start to its last file.
+Images are 1241x376, as KITTI's. All of a frame counts: the view, the front end, network and geometry, pose
+and covariance. The rendering is `python -m training rehearse --jobs 1` from its start to its last file.
 """
 
 import argparse
