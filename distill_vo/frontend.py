@@ -43,7 +43,7 @@ class DenseFlow:
     colour = False
     has_corners = True
     # What students say of LOOKS_DOWN by the way they go, rad; None: the camera's pitch does not matter.
-    looks_down: float | None = np.radians(1.04)
+    looks_down: float | None = np.radians(1.05)
     dtype = np.float32
     shape = (9, GRID[1], GRID[0])
 

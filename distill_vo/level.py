@@ -9,8 +9,7 @@ view is turned up, little by little, until it does not.
 import numpy as np
 
 STEP_M = 8.0  # after which the way is compared
-GAIN = 0.15  # of what is missing; a slope's beginning and end are averaged out
-FIRST_GAIN = 1.5  # shared by the first comparisons, so that the mean of them counts: 1.5, 0.75, 0.5, ...
+GAIN = 0.1  # of what is missing, after the first ten times; a slope's beginning and end are averaged out
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
 LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
 STRAIGHT = 0.95  # share of the way that leads forward
@@ -35,6 +34,6 @@ class Level:
         if self._way[2] > STRAIGHT * length:
             missing = self._looks_down + np.arctan2(self._way[1], self._way[2])
             self._compared += 1
-            gain = max(GAIN, FIRST_GAIN / self._compared)
+            gain = max(GAIN, 1 / self._compared)  # until then the mean of all
             self.pitch = float(np.clip(self.pitch + gain * missing, -LARGEST_RAD, LARGEST_RAD))
         self._way[:] = 0.0

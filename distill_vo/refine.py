@@ -76,13 +76,17 @@ def _off_epipolar_line(t, R, first, second, found):
     y, across = R @ second, geometry.skew(t)
     line, before = across @ y, -across @ first  # in frame k-1: the line; and first x t
     back = R.swapaxes(1, 2) @ before  # the line in frame k
-    size = np.sqrt((line[:, :2]**2).sum(1) + (back[:, :2]**2).sum(1) + LEAST_WAY_M**2)
-    scale = CANONICAL.fx / size
+    squared = (line[:, :2]**2).sum(1) + (back[:, :2]**2).sum(1) + LEAST_WAY_M**2
+    scale = CANONICAL.fx / np.sqrt(squared)
     error = (first * line).sum(1) * scale
-    # How far the camera went is nothing that epipolar lines tell: only across the way do they change with it.
-    along = t / np.maximum(np.linalg.norm(t, axis=1, keepdims=True), LEAST_WAY_M)
-    sideways = np.eye(3) - along[:, :, None] * along[:, None]
-    J = np.concatenate([sideways @ _cross(y, first), _cross(y, before)], axis=1) * scale[:, None]
+    # The distance changes with its denominator too; without that the way is drawn to where most corners are.
+    line[:, 2] = back[:, 2] = 0.0
+    back = R @ back
+    by_t = scale[:, None] * _cross(y, first) - (error / squared)[:, None] * (
+        _cross(y, line) + _cross(back, first))
+    by_R = scale[:, None] * _cross(y, before) - (error / squared)[:, None] * (
+        _cross(y, -across @ line) + _cross(back, before))
+    J = np.concatenate([by_t, by_R], axis=1)
     weight = found / (1 + (error / CORNER_PX)**2) / (CORNERS_ALIKE * CORNER_PX**2)
     return error, J, weight
 

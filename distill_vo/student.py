@@ -35,12 +35,15 @@ class StudentSettings:
 
     network: NetworkSettings
     sigma_scale: tuple[float, ...] = (1.0,) * MOTION  # measured / predicted standard deviation
+    way_scale: float = 1.0  # true / said length of the way
     errors: ErrorModel = ErrorModel()  # how errors of one motion are related to those of the next
     camera: Camera = CANONICAL  # the view it was trained on
 
     def __post_init__(self):
         if len(self.sigma_scale) != MOTION or not all(0 < scale < np.inf for scale in self.sigma_scale):
             raise InputError(f"sigma_scale: {self.sigma_scale} must be {MOTION} positive numbers.")
+        if not 0.5 < self.way_scale < 2.0:
+            raise InputError(f"way_scale: {self.way_scale} is not between 0.5 and 2.")
 
 
 class Student:
@@ -53,6 +56,7 @@ class Student:
         self.network = network.to(device).eval()
         self.errors = settings.errors
         self._sigma_scale = np.array(settings.sigma_scale)
+        self._scale = np.array([settings.way_scale] * 3 + [1.0] * 3)
         if device == "cpu":
             # For a network this small one core is the fastest, and gives the same bits everywhere.
             torch.set_num_threads(1)
@@ -72,7 +76,7 @@ class Student:
         sigma = np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0) * self._sigma_scale
         if self.front_end.has_corners:
             motion, sigma = refine(x, motion, sigma)
-        return motion.reshape(*lead, MOTION), sigma.reshape(*lead, MOTION)
+        return ((motion * self._scale).reshape(*lead, MOTION), (sigma * self._scale).reshape(*lead, MOTION))
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT, device: str = "auto") -> "Student":

@@ -1,4 +1,4 @@
-"""Measure how the errors of a student hang together on validation drives, and store it in its file.
+"""Measure the scale of a student's way and how its errors hang together, and store them in its file.
 
   python -m training calibrate distill_vo/models/flow-s.safetensors --validation cache/validation
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from distill_vo.student import Student, save
+from distill_vo.student import Student, StudentSettings, save
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
 from training.data.cache import PairCache
@@ -33,23 +33,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     student = Student.load(args.student, "cpu")
     caches = [PairCache.open(path, student.settings.network.front_end) for path in args.validation]
-    drives = [d for cache in caches for d in normalised_errors(student, cache)]
-    old, settings = student.digest, replace(student.settings, errors=error_model(drives))
+    old, settings = student.digest, calibrated(student, caches)
     digest = save(args.student, student.network, settings)
     for card in (args.student.with_suffix(".json"), args.student.with_suffix(".md"),
                  args.student.with_name("run.json")):
         if card.exists():
             write_whole(card, card.read_text().replace(old, digest))
-    print(f"{args.student}: {digest}, errors of {len(drives)} drives: {error_model(drives)}")
+    print(f"{args.student}: {digest}, way_scale {settings.way_scale:.4f}, {settings.errors}")
 
 
-def normalised_errors(student: Student, cache: PairCache) -> list[np.ndarray]:
-    """Of each drive of a cache, run forwards at full rate: errors (N, 6) in units of the student's sigma."""
-    drives = []
-    for inputs, truth in forward_drives(cache):
-        motions, sigmas = said_by(student, inputs)
-        drives.append((motions - truth) / sigmas)
-    return drives
+def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
+    """Its settings with the scale of the way, and with the errors that are left then, as on these drives.
+
+    The scale is the median over the drives: on a few the student fails.
+    """
+    drives = [(*said_by(student, inputs), truth)
+              for cache in caches for inputs, truth in forward_drives(cache)]
+    scale = float(np.median([_length(truth) / _length(motions) for motions, _, truth in drives]))
+    by = np.array([scale] * 3 + [1.0] * 3)
+    errors = error_model([(motions * by - truth) / (sigmas * by) for motions, sigmas, truth in drives])
+    return replace(student.settings, way_scale=scale * student.settings.way_scale, errors=errors)
+
+
+def _length(motions: np.ndarray) -> float:
+    """Metres of a way of motions (N, 6)."""
+    return float(np.linalg.norm(motions[:, :3], axis=1).sum())
 
 
 def error_model(drives: list[np.ndarray]) -> ErrorModel:

@@ -15,7 +15,7 @@ import numpy as np
 from distill_vo.networks import NetworkSettings, PoseRegressor, count_parameters
 from distill_vo.student import Student, StudentSettings, save
 from distill_vo.trajectory import write_whole
-from training.calibrate import error_model, normalised_errors
+from training.calibrate import calibrated
 from training.data.cache import PairCache
 from training.validate import forward_drives, motions_by, predict, validate
 
@@ -31,9 +31,8 @@ def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: Pair
     """Write out/NAME.safetensors and out/run.json. `settings` is a dataclass that has `training`."""
     file = out / f"{name}.safetensors"
     network = network.cpu()
-    about = StudentSettings(network.settings, calibrate(network, validation))
-    errors = error_model(normalised_errors(Student(network, about, name), validation))
-    digest = save(file, network, replace(about, errors=errors))
+    about = StudentSettings(network.settings, sigma_scale(network, validation))
+    digest = save(file, network, calibrated(Student(network, about, name), [validation]))
     figures = validate(motions_by(network, "cpu"), validation) | (extra or {})
     story = {
         "name": name, "digest": digest, "parameters": count_parameters(network),
@@ -47,7 +46,7 @@ def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: Pair
     print(f"{file}: {digest}\n{json.dumps(story['validation'])}")
 
 
-def calibrate(network: PoseRegressor, cache: PairCache) -> tuple[float, ...]:
+def sigma_scale(network: PoseRegressor, cache: PairCache) -> tuple[float, ...]:
     """Factor for each axis (6,) by which sigma must grow for 68.3 % of errors to lie within it.
 
     A quantile, not a root mean square: a few frames on which everything fails must not blur all others.
