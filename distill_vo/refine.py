@@ -23,8 +23,9 @@ from distill_vo.frontend import (
 
 STEPS = 4
 CORNER_PX, CORNERS_ALIKE = 0.2, 2.0  # one sigma; how many neighbours err together
-LEAST_WAY_M = 0.02  # on a shorter way nothing can be told by epipolar lines
-ROAD_X_M, ROAD_Z_M = (0.05, 0.0, 0.0), (0.05, 0.0, 0.0006)  # one sigma by the distance: polynomials of it
+LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
+ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.05, 0.05, 0.0006  # one sigma; the last times the distance squared
+NEAREST_M = 1.0
 ROAD_ALIKE = 60.0
 PLANE_RAD = np.radians([0.2, 0.5])  # one sigma of the road's pitch and roll against the view's
 
@@ -37,20 +38,28 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     x = x.reshape(*x.shape[:2], -1).astype(float)
     first = _rays(_CELLS + x[:, 4:6])
     second = _rays(_CELLS + x[:, 4:6] + x[:, 6:8])
-    before = _GROUND - ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4]
+    x_before, z_before = (_GROUND - ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4]).swapaxes(0, 1)
+    z_before = np.maximum(z_before, NEAREST_M)
+    before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))
+    road_sigma = _SIGMA_X / z_before, _SIGMA_Z * CANONICAL.mount_height_m / z_before**2  # of rays
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
+    way_squared = (t0**2).sum(1, keepdims=True)
+    found = x[:, 8] * way_squared / (way_squared + LEAST_WAY_M**2)
     prior = np.concatenate([1 / sigma**2, np.tile(1 / PLANE_RAD**2, (len(x), 1))], axis=1)
     change = np.zeros((len(x), 8))  # of translation, rotation (on the left), road's pitch and roll
     for _ in range(STEPS):
         t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
         H, g = prior[:, None] * np.eye(8), prior * change
-        corners = _off_epipolar_line(t, R, first, second, x[:, 8])
+        corners = _off_epipolar_line(t, R, first, second, found)
         H[:, :6, :6], g[:, :6] = _add(H[:, :6, :6], g[:, :6], *corners)
-        H, g = _add(H, g, *_off_road(t, R, change[:, 6:], before))
+        H, g = _add(H, g, *_off_road(t, R, change[:, 6:], before, road_sigma))
         change -= np.linalg.solve(H, g[..., None])[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
-    return refined, np.sqrt(np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)[:, :6])
+    variance = np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)[:, :6]
+    # Where it is farther from the student's than sigma allows, one of the two is wrong by more than it says.
+    surprise = ((change[:, :6] / sigma)**2).mean(axis=1, keepdims=True)
+    return refined, np.sqrt(variance * np.maximum(surprise, 1.0))
 
 
 def _add(H, g, error: np.ndarray, J: np.ndarray, weight: np.ndarray):
@@ -76,7 +85,7 @@ def _off_epipolar_line(t, R, first, second, found):
     y, across = R @ second, geometry.skew(t)
     line, before = across @ y, -across @ first  # in frame k-1: the line; and first x t
     back = R.swapaxes(1, 2) @ before  # the line in frame k
-    squared = (line[:, :2]**2).sum(1) + (back[:, :2]**2).sum(1) + LEAST_WAY_M**2
+    squared = (line[:, :2]**2).sum(1) + (back[:, :2]**2).sum(1) + 1e-12
     scale = CANONICAL.fx / np.sqrt(squared)
     error = (first * line).sum(1) * scale
     # The distance changes with its denominator too; without that the way is drawn to where most corners are.
@@ -91,8 +100,11 @@ def _off_epipolar_line(t, R, first, second, found):
     return error, J, weight
 
 
-def _off_road(t, R, plane, before):
-    """Sigmas by which the road moved otherwise (B, 2 N), jacobians (B, 8, 2 N), weights (B, 2 N)."""
+def _off_road(t, R, plane, before, sigma):
+    """By how many sigma the road was seen elsewhere (B, 2 N), jacobians (B, 8, 2 N), weights (B, 2 N).
+
+    before (B, 3, N): rays to where it was; sigma: of their x and y.
+    """
     pitch, roll = LOOKS_DOWN + plane[:, 0], plane[:, 1]
     zero, one = np.zeros_like(pitch), np.ones_like(pitch)
     normal = np.stack([[roll, np.cos(pitch), np.sin(pitch)], [zero, -np.sin(pitch), np.cos(pitch)],
@@ -100,22 +112,18 @@ def _off_road(t, R, plane, before):
     along, by_pitch, by_roll = (normal @ _ROAD_RAYS).swapaxes(0, 1)[:, :, None]  # (B, 1, N) each
     turned = R @ (CANONICAL.mount_height_m / along * _ROAD_RAYS)
     X, Y, Z = (turned + t[..., None]).swapaxes(0, 1)
-    a, b = X / Z, Y / Z
-    z = CANONICAL.mount_height_m / np.maximum(b + np.tan(LOOKS_DOWN), 0.01)
-    # How the place on the road, (a z, z), changes with (X, Y, Z), and that with everything.
-    z_by_b, none = -z**2 / CANONICAL.mount_height_m, np.zeros_like(z)
-    z_by = np.stack([none, z_by_b, -b * z_by_b], axis=1) / Z[:, None]
-    x_by = np.stack([z, none, -a * z], axis=1) / Z[:, None] + a[:, None] * z_by
+    depth, none, one = np.maximum(Z, NEAREST_M), np.zeros_like(Z), np.ones_like(Z)
     planes = -turned * by_pitch / along, -turned * by_roll / along
     errors, jacobians = [], []
-    for said, by, true, sigma in ((a * z, x_by, before[:, 0], _SIGMA_X), (z, z_by, before[:, 1], _SIGMA_Z)):
+    for k, at in enumerate((X / depth, Y / depth)):
+        by = np.stack([none if k else one, one if k else none, -at], axis=1) / (sigma[k] * depth)[:, None]
         J = [by, _cross(turned, by), *((by * d).sum(1, keepdims=True) for d in planes)]
-        errors.append((said - true) / sigma)
-        jacobians.append(np.concatenate(J, axis=1) / sigma)
+        errors.append((at - before[:, k]) / sigma[k])
+        jacobians.append(np.concatenate(J, axis=1))
     weight = 1 / (1 + errors[0]**2 + errors[1]**2) / ROAD_ALIKE
     return np.concatenate(errors, 1), np.concatenate(jacobians, 2), np.concatenate([weight, weight], 1)
 
 
 _CELLS, _GROUND = CELL_CENTRES.reshape(-1, 2).T, ROAD_CELLS.reshape(-1, 2).T  # (2, 480) pixels; metres
 _ROAD_RAYS = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]
-_SIGMA_X, _SIGMA_Z = (np.polynomial.polynomial.polyval(_GROUND[1], c) for c in (ROAD_X_M, ROAD_Z_M))
+_SIGMA_X, _SIGMA_Z = ROAD_X_M, ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2  # metres

@@ -26,6 +26,7 @@ from distill_vo.student import DEFAULT, Student
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
 from training.benchmark import sequences
+from training.calibrate import HEIGHT_ERROR
 from training.data.rehearsal import RehearsalSettings, render_sequence
 from training.results import provenance
 
@@ -62,7 +63,8 @@ def run(args: argparse.Namespace) -> None:
 def drive(name: str, index: int) -> dict[str, np.ndarray]:
     """NEES of one street: pose and twist (frames - 1,), and of the pose if errors were unrelated."""
     student, street = Student.load(name, "cpu"), render_sequence(STREETS, index)
-    camera = Camera.from_projection(street.K, STREETS.width, STREETS.height, street.camera_height)
+    height = street.camera_height * (1 + HEIGHT_ERROR * np.random.default_rng(index).normal())
+    camera = Camera.from_projection(street.K, STREETS.width, STREETS.height, height)
     odometry = VisualOdometry(student, camera)
     student.errors = ErrorModel(variances=(tuple(student.errors.total),))
     unrelated = VisualOdometry(student, camera)
