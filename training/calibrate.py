@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
+from distill_vo import geometry
 from distill_vo.student import Student, StudentSettings, save
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
@@ -21,8 +22,9 @@ from training.validate import forward_drives, said_by
 # Motions over which an error is forgotten: at once, over a bump, over a bend, never within a drive.
 LENGTHS = (0.0, 3.0, 30.0, 1000.0)
 SPANS = (1, 2, 3, 5, 10, 20, 40, 80, 160, 320)  # motions over which errors are added up
-HEIGHT_ERROR = 0.03  # one sigma of how well a robot knows its camera's height; streets know it exactly
-LARGEST = 5.0  # sigma: a few motions on which everything fails must not blur all others
+# One sigma of how well a robot knows its camera's height, and each axis of its mounting. Streets know both.
+HEIGHT_ERROR, MOUNTING_ERROR_RAD = 0.03, np.radians(0.3)
+LARGEST = 8.0  # sigma: a few motions on which everything fails must not blur all others
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,15 +49,21 @@ def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     """Its settings with the scale of the way, and with the errors that are left then, as on these drives.
 
     The scale is the median over the drives: on a few the student fails. Each drive counts twice, with the
-    camera's height told too large and too small.
+    camera's height told too large and too small, and its mounting turned to either side.
     """
     drives = [(*said_by(student, inputs), truth)
               for cache in caches for inputs, truth in forward_drives(cache)]
     scale = float(np.median([_length(truth) / _length(motions) for motions, _, truth in drives]))
-    scales = [np.array([scale * (1 + error)] * 3 + [1.0] * 3) for error in (HEIGHT_ERROR, -HEIGHT_ERROR)]
-    errors = error_model([(motions * by - truth) / (sigmas * by)
-                          for motions, sigmas, truth in drives for by in scales])
+    errors = error_model([(mistaken(motions, scale, sign) - truth) / mistaken(sigmas, scale, 0)
+                          for motions, sigmas, truth in drives for sign in (1, -1)])
     return replace(student.settings, way_scale=scale * student.settings.way_scale, errors=errors)
+
+
+def mistaken(motions: np.ndarray, scale: float, sigmas: float) -> np.ndarray:
+    """Motions (N, 6) as told by who takes the camera for so many sigmas higher and turned, times scale."""
+    R = geometry.rotation_exp(np.full(3, sigmas * MOUNTING_ERROR_RAD))
+    turned = (motions.reshape(-1, 2, 3) @ R.T).reshape(-1, 6)
+    return turned * np.array([scale * (1 + sigmas * HEIGHT_ERROR)] * 3 + [1.0] * 3)
 
 
 def _length(motions: np.ndarray) -> float:
