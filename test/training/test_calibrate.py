@@ -1,8 +1,14 @@
 """Calibration finds the processes that errors were made of."""
 
 import numpy as np
+import pytest
 
-from training.calibrate import LENGTHS, error_model
+from distill_vo.networks import NetworkSettings
+from distill_vo.student import StudentSettings
+from training import calibrate
+from training.calibrate import HEIGHT_ERROR, LENGTHS, error_model, mistaken
+
+SETTINGS = NetworkSettings("dense_flow", ((3, 2, 4),), (16,), hint_layer=1)
 
 
 def test_processes_that_errors_were_drawn_from_are_found():
@@ -22,3 +28,29 @@ def test_few_motions_on_which_everything_fails_do_not_blur_all_others():
     errors = np.random.default_rng(0).normal(size=(20, 400, 6))
     errors[3, 100] = 1e3
     assert np.all(error_model(list(errors)).total < 1.3)
+
+
+def test_who_takes_the_camera_for_higher_and_turned_tells_other_motions():
+    motions = np.array([[0.0, 0.0, 2.0, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(mistaken(motions, 1.5, 0), 1.5 * motions)
+    (told,) = mistaken(motions, 1.0, 1)
+    assert np.linalg.norm(told[:3]) == pytest.approx(2 * (1 + HEIGHT_ERROR))
+    assert np.degrees(np.arctan2(told[:2], told[2])) == pytest.approx([0.3, -0.3], abs=0.01)
+
+
+class Short:
+    """A student that says four fifths of each way, with sigmas that do not know it."""
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    def __call__(self, x):
+        return x[:, :6, 0, 0] * [0.8, 0.8, 0.8, 0.9, 0.9, 0.9], np.full((len(x), 6), 0.1)
+
+
+def test_a_student_that_says_four_fifths_of_the_way_is_scaled_by_five_fourths(cache, monkeypatch):
+    truth = np.random.default_rng(0).normal([0.0, 0.0, 1.2, 0.0, 0.0, 0.0], 0.1, (100, 6))
+    drives = [(np.tile(truth[:, :, None, None], (1, 1, 2, 2)), truth)]
+    monkeypatch.setattr(calibrate, "forward_drives", lambda cache: drives)
+    settings = calibrate.calibrated(Short(StudentSettings(SETTINGS)), [cache])
+    assert settings.way_scale == pytest.approx(1.25)
