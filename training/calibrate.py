@@ -24,7 +24,6 @@ LENGTHS = (0.0, 3.0, 30.0, 1000.0)
 SPANS = (1, 2, 3, 5, 10, 20, 40, 80, 160, 320)  # motions over which errors are added up
 # One sigma of how well a robot knows its camera's height, and each axis of its mounting. Streets know both.
 HEIGHT_ERROR, MOUNTING_ERROR_RAD = 0.03, np.radians(0.3)
-MOVING_M = 0.3  # shorter motions do not tell the scale
 LARGEST = 8.0  # sigma: a few motions on which everything fails must not blur all others
 
 
@@ -49,13 +48,13 @@ def run(args: argparse.Namespace) -> None:
 def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     """Its settings with the scale of the way, and with the errors that are left then, as on these drives.
 
-    The scale is the median over the motions: on a few the student fails. Each drive counts twice, with the
-    camera's height told too large and too small, and its mounting turned to either side.
+    The scale is the median over the drives: it is wrong by the drive, and on a few the student fails. For the
+    errors each drive counts twice, with the camera's height told too large and too small, and its mounting
+    turned to either side.
     """
     drives = [(*said_by(student, inputs), truth)
               for cache in caches for inputs, truth in forward_drives(cache)]
-    said, true = (np.linalg.norm(np.concatenate([d[i][:, :3] for d in drives]), axis=1) for i in (0, 2))
-    scale = float(np.median((true / said)[true > MOVING_M]))
+    scale = float(np.median([_length(truth) / _length(motions) for motions, _, truth in drives]))
     errors = error_model([(mistaken(motions, scale, sign) - truth) / mistaken(sigmas, scale, 0)
                           for motions, sigmas, truth in drives for sign in (1, -1)])
     return replace(student.settings, way_scale=scale * student.settings.way_scale, errors=errors)
@@ -66,6 +65,11 @@ def mistaken(motions: np.ndarray, scale: float, sigmas: float) -> np.ndarray:
     R = geometry.rotation_exp(np.full(3, sigmas * MOUNTING_ERROR_RAD))
     turned = (motions.reshape(-1, 2, 3) @ R.T).reshape(-1, 6)
     return turned * np.array([scale * (1 + sigmas * HEIGHT_ERROR)] * 3 + [1.0] * 3)
+
+
+def _length(motions: np.ndarray) -> float:
+    """Metres of a way of motions (N, 6)."""
+    return float(np.linalg.norm(motions[:, :3], axis=1).sum())
 
 
 def error_model(drives: list[np.ndarray]) -> ErrorModel:
