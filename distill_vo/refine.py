@@ -25,8 +25,8 @@ STEPS = 4
 CORNER_PX, CORNERS_ALIKE = 0.2, 2.0  # one sigma; how many neighbours err together
 LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
 ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.05, 0.05, 0.0006  # one sigma; the last times the distance squared
-NEAREST_M = 1.0
-ROAD_ALIKE = 60.0
+ROAD_ALIKE = 60.0  # how many cells err together
+NEAREST_M = 1.0  # in front of the camera; nearer things are not seen
 PLANE_RAD = np.radians([0.2, 0.5])  # one sigma of the road's pitch and roll against the view's
 
 
