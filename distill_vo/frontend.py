@@ -163,7 +163,7 @@ def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.
     strength = strength.reshape(rows, CELL, columns, CELL).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     best = strength.argmax(-1)
     inside = np.stack([best % CELL, best // CELL], -1)
-    start = (inside + _CELL_CORNERS).astype(np.float32)
+    start = (inside + _CELL_ORIGINS).astype(np.float32)
     end, found, unlike = cv2.calcOpticalFlowPyrLK(
         previous, current, start.reshape(-1, 1, 2), (start + flow).reshape(-1, 1, 2),
         winSize=(WINDOW_PX, WINDOW_PX), maxLevel=0, criteria=_UNTIL, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
@@ -174,7 +174,7 @@ def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.
     return np.where(is_good[..., None], corners, 0).astype(np.float32)
 
 
-_CELL_CORNERS = CELL * np.stack(np.meshgrid(np.arange(GRID[0]), np.arange(GRID[1])), -1)
+_CELL_ORIGINS = CELL * np.stack(np.meshgrid(np.arange(GRID[0]), np.arange(GRID[1])), -1)
 _UNTIL = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.05)
 
 

@@ -3,7 +3,7 @@
 A student knows the scale by the road, and the road by where it lies in the view: half a degree of pitch makes
 it seem a tenth longer or shorter, and no mounting is known to that. But the way the camera goes must lie in
 the view where it lay while the student learned. Where it lies higher the camera looks further down, so the
-view is turned up, little by little, until it does not.
+view is turned up until it does not: at once by what the first metres say, then little by little.
 """
 
 import numpy as np

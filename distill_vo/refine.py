@@ -3,7 +3,8 @@
 The student takes in the whole view and is seldom far off, but each of its numbers is a guess; single corners
 are followed to a fraction of a pixel. So its motion is the prior, its sigma how far it is believed, and the
 most probable motion is found by a few Gauss-Newton steps over corners and road, with Cauchy's weights against
-what moves by itself. Where geometry says nothing the motion stays the student's.
+what moves by itself. Where geometry says nothing the motion stays the student's; but a road without any
+texture looks like one that stands still, and has what little weight Cauchy leaves it.
 Sources: Hartley, Zisserman, "Multiple View Geometry in Computer Vision", 2004, sections 11.4.3 (the Sampson
 distance from the epipolar line) and 13.1 (planes); the constants are measured on rendered streets.
 """

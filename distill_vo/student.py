@@ -26,6 +26,7 @@ from distill_vo.uncertainty import ErrorModel
 MODELS = Path(__file__).parent / "models"
 DEFAULT = "flow-s"
 DEVICES = ("auto", "cpu", "cuda")
+WAY_SCALES = (0.5, 2.0)
 LARGEST_BYTES = 500_000_000  # a student is a few MB; beyond this the file is something else
 
 
@@ -34,7 +35,7 @@ class StudentSettings:
     """What a student's file says of itself besides its weights."""
 
     network: NetworkSettings
-    sigma_scale: tuple[float, ...] = (1.0,) * MOTION  # measured / predicted standard deviation
+    sigma_scale: tuple[float, ...] = (1.0,) * MOTION  # measured / predicted sigma, of the network alone
     way_scale: float = 1.0  # true / said length of the way
     errors: ErrorModel = ErrorModel()  # how errors of one motion are related to those of the next
     camera: Camera = CANONICAL  # the view it was trained on
@@ -42,8 +43,9 @@ class StudentSettings:
     def __post_init__(self):
         if len(self.sigma_scale) != MOTION or not all(0 < scale < np.inf for scale in self.sigma_scale):
             raise InputError(f"sigma_scale: {self.sigma_scale} must be {MOTION} positive numbers.")
-        if not 0.5 < self.way_scale < 2.0:
-            raise InputError(f"way_scale: {self.way_scale} is not between 0.5 and 2.")
+        if not WAY_SCALES[0] <= self.way_scale <= WAY_SCALES[1]:
+            raise InputError(f"way_scale: {self.way_scale} is not between {WAY_SCALES[0]} and "
+                             f"{WAY_SCALES[1]}; calibrate the student anew.")
 
 
 class Student:
@@ -74,7 +76,7 @@ class Student:
         motion = out.motion.double().cpu().numpy()
         motion = (motion[0] + MIRROR_SIGNS * motion[1]) / 2
         sigma = np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0) * self._sigma_scale
-        if self.front_end.has_corners:
+        if self.front_end.has_corners and np.isfinite(sigma).all():
             motion, sigma = refine(x, motion, sigma)
         return ((motion * self._scale).reshape(*lead, MOTION), (sigma * self._scale).reshape(*lead, MOTION))
 

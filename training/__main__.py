@@ -15,7 +15,7 @@ VERBS = {
     "teacher": ("training.teacher", "train a teacher"),
     "trust": ("training.trust", "show how far a teacher can be trusted"),
     "distil": ("training.distil", "distil a student from a teacher"),
-    "calibrate": ("training.calibrate", "measure how a student's errors hang together"),
+    "calibrate": ("training.calibrate", "measure a student's scale and how its errors hang together"),
     "nees": ("training.nees", "compare the covariances of a student with its errors"),
     "ablate": ("training.ablate", "compare all objectives over seeds and rates"),
     "scaling": ("training.scaling", "measure what an epoch costs, by the number of pairs"),

@@ -175,9 +175,9 @@ def header(cache: PairCache, validation: PairCache, base: DistilSettings) -> str
     """What the figures are figures of."""
     drives = len(forward_tracks(validation))
     return (f"Trained on {len(cache)} pairs ({cache.about['said']}), measured on {drives} other drives "
-            f"({validation.about['said']}), run forwards at full rate. {base.training.epochs} epochs"
-            f" (hint stage {base.hint_epochs}), batch {base.training.batch}. t_err, r_err and RPE (root mean "
-            "square) without alignment; ATE after sim3 alignment of each drive. "
+            f"({validation.about['said']}), run forwards at full rate, levelled. {base.training.epochs} "
+            f"epochs (hint stage {base.hint_epochs}), batch {base.training.batch}. t_err, r_err and RPE "
+            "(root mean square) without alignment; ATE after sim3 alignment of each drive. "
             f"Commit {commit()}, {date.today()}, `python -m training {' '.join(sys.argv[1:])}`.")
 
 

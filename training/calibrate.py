@@ -1,8 +1,8 @@
 """Measure the scale of a student's way and how its errors hang together, and store them in its file.
 
-  python -m training calibrate distill_vo/models/flow-s.safetensors --validation cache/validation
+  python -m training calibrate runs/flow-s/flow-s.safetensors --validation cache/calibration
 
-Rewrites the file (its weights stay), and the digest in the run.json or model card beside it.
+Rewrites the file (its weights stay), and the digest in the run.json beside it. Its card is made afterwards.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from distill_vo import geometry
-from distill_vo.student import Student, StudentSettings, save
+from distill_vo.student import WAY_SCALES, Student, StudentSettings, save
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
 from training.data.cache import PairCache
@@ -38,10 +38,9 @@ def run(args: argparse.Namespace) -> None:
     caches = [PairCache.open(path, student.settings.network.front_end) for path in args.validation]
     old, settings = student.digest, calibrated(student, caches)
     digest = save(args.student, student.network, settings)
-    for card in (args.student.with_suffix(".json"), args.student.with_suffix(".md"),
-                 args.student.with_name("run.json")):
-        if card.exists():
-            write_whole(card, card.read_text().replace(old, digest))
+    story = args.student.with_name("run.json")
+    if story.exists():
+        write_whole(story, story.read_text().replace(old, digest))
     print(f"{args.student}: {digest}, way_scale {settings.way_scale:.4f}, {settings.errors}")
 
 
@@ -54,10 +53,12 @@ def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     """
     drives = [(*said_by(student, inputs), truth)
               for cache in caches for inputs, truth in forward_drives(cache)]
-    scale = float(np.median([_length(truth) / _length(motions) for motions, _, truth in drives]))
+    scales = [_length(truth) / _length(motions) for motions, _, truth in drives if _length(motions)]
+    scale = float(np.clip(np.median(scales or [1.0]), *WAY_SCALES))
     errors = error_model([(mistaken(motions, scale, sign) - truth) / mistaken(sigmas, scale, 0)
                           for motions, sigmas, truth in drives for sign in (1, -1)])
-    return replace(student.settings, way_scale=scale * student.settings.way_scale, errors=errors)
+    scale = float(np.clip(scale * student.settings.way_scale, *WAY_SCALES))
+    return replace(student.settings, way_scale=scale, errors=errors)
 
 
 def mistaken(motions: np.ndarray, scale: float, sigmas: float) -> np.ndarray:

@@ -4,7 +4,8 @@
       --cache cache/validation --out docs/results/compare
 
 Writes trajectories.png (drives seen from above, nothing aligned) and errors.png (cumulative distributions of
-translation and rotation errors a frame), and prints the figures of each network.
+translation and rotation errors a frame), and prints the figures of each network: without the geometry that
+refines a student's motion, on drives levelled by their true way.
 """
 
 import argparse

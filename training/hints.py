@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from distill_vo.frontend import LOOKS_DOWN
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import load_network
 from distill_vo.trajectory import write_whole
 from training import losses
 from training.batches import Batch
 from training.data.cache import PairCache
-from training.twins import TWINS, twins
+from training.twins import SWEEP_DEG, TWINS, twins
 
 CHUNK = 256  # pairs sent through the teacher at once
 
@@ -71,7 +72,7 @@ class TeacherOutputs:
 def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, device) -> TeacherOutputs:
     """Open the outputs of this teacher for this cache, after computing them if they are not there."""
     network, _, digest = load_network(teacher)
-    key = hashlib.sha256(f"{digest} {cache.digest}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{digest} {cache.digest} {SWEEP_DEG} {LOOKS_DOWN}".encode()).hexdigest()[:16]
     folder = cache.path / f"teacher-{key}"
     if not folder.exists():
         beside = cache.path / f".teacher-{key}.{os.getpid()}"

@@ -62,7 +62,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def drive(name: str, index: int) -> dict[str, np.ndarray]:
-    """NEES of one street: pose and twist (frames - 1,), and of the pose if errors were unrelated."""
+    """NEES of one street: pose and twist (frames - 1,), and of the pose if errors were unrelated.
+
+    inside (2, frames - 1, 6): which twists are within one and two sigma.
+    """
     student, street = Student.load(name, "cpu"), render_sequence(STREETS, index)
     off = np.random.default_rng(index).normal(size=4)  # what the robot knows of its camera is not exact
     height, mounting = street.camera_height * (1 + HEIGHT_ERROR * off[0]), np.eye(4)

@@ -29,7 +29,7 @@ from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS
 from distill_vo.trajectory import write_whole
-from training.data.cache import write_index
+from training.data.cache import FORMAT, write_index
 from training.data.drives import Choice, Drive, find_drives
 from training.data.shards import is_whole, join, write_shard
 
@@ -78,8 +78,8 @@ def prepare(drives: list[Drive], said: str, out: Path, front_end: str, strides: 
     names = [drive.name for drive in drives]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"sources: {twice[0]} is there twice; rename one of the folders or bags.")
-    about = {"front_end": front_end, "camera": vars(CANONICAL), "said": said, "drives": names,
-             "strides": strides, "origins": [drive.origin for drive in drives]}
+    about = {"format": FORMAT, "front_end": front_end, "camera": vars(CANONICAL), "said": said,
+             "drives": names, "strides": strides, "origins": [drive.origin for drive in drives]}
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / "lock", timeout=0):
@@ -104,7 +104,7 @@ def _claim(out: Path, about: dict) -> None:
     if file.exists():
         try:
             plan = json.loads(file.read_text())
-            changed = [key for key in plan if about.get(key) != plan[key]]
+            changed = [key for key in plan | about if about.get(key) != plan.get(key)]
         except (ValueError, TypeError):
             raise InputError(f"{file}: is damaged; remove {out} and prepare it anew.") from None
         if changed:

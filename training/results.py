@@ -32,7 +32,9 @@ def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: Pair
     file = out / f"{name}.safetensors"
     network = network.cpu()
     about = StudentSettings(network.settings, sigma_scale(network, validation))
-    digest = save(file, network, calibrated(Student(network, about, name), [validation]))
+    if not network.settings.lstm_layers:  # a teacher does not drive
+        about = calibrated(Student(network, about, name), [validation])
+    digest = save(file, network, about)
     figures = validate(motions_by(network, "cpu"), validation) | (extra or {})
     story = {
         "name": name, "digest": digest, "parameters": count_parameters(network),

@@ -20,6 +20,7 @@ from training.data.cache import PairCache
 from training.hints import TeacherOutputs, teacher_outputs
 from training.objectives import ObjectiveSettings
 from training.results import provenance
+from training.twins import levelled
 from training.validate import chain, forward_tracks
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -113,7 +114,7 @@ def draw_worst(path: Path, teacher: TeacherOutputs, cache: PairCache) -> None:
             axis.imshow(seen[2::-1].transpose(1, 2, 0).astype(np.uint8))
             road.imshow(seen[5:2:-1].transpose(1, 2, 0).astype(np.uint8))
             road.set(xticks=[], yticks=[], title="the second frame")
-        said, true = teacher.motions[0, row], cache.motions[row]
+        said, true = teacher.motions[0, row], levelled(cache, slice(row, row + 1))[1][0]
         axis.set_title(f"pair {row}: forward {said[2]:.2f} m (true {true[2]:.2f}), yaw "
                        f"{np.degrees(said[4]):.2f} deg (true {np.degrees(true[4]):.2f})", fontsize=9)
         axis.set(xticks=[], yticks=[], aspect="equal")

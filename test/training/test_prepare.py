@@ -169,7 +169,7 @@ def test_caches_that_are_refused(tmp_path):
         PairCache.open(cache.path, "dense_flow")
     inputs.write_bytes(data)
     for wrong, sentence in ((text[:50], "cache.json: is damaged"), ("[]", "cache.json: is damaged"),
-                            (text.replace('"format": 1', '"format": 9'), "was written in format 9"),
+                            (text.replace('"format": 2', '"format": 9'), "was written in format 9"),
                             (text.replace('"stop": 5', '"stop": 6'), "disagree on the number of pairs")):
         index.write_text(wrong)
         with pytest.raises(InputError, match=sentence):
@@ -292,15 +292,15 @@ def test_a_cache_that_was_begun_otherwise_is_refused(whole, capsys, option, reas
     assert files(out) == there
 
 
-def test_caches_of_earlier_versions_are_finished_too(whole, tmp_path, capsys):
+def test_a_cache_of_an_earlier_version_is_refused(whole, tmp_path, capsys):
     root, there = whole
     for name, content in there.items():
         (tmp_path / name).write_bytes(content)
     plan = json.loads((root.parent / "whole" / "plan.json").read_text())
-    del plan["origins"]
+    del plan["format"]
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    assert main(["prepare", str(root), "--out", str(tmp_path)]) == 0
-    assert "is finished already" in capsys.readouterr().out
+    assert main(["prepare", str(root), "--out", str(tmp_path)]) == 2
+    assert f"error: {tmp_path}: was begun with other format" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options, sentence", [

@@ -1,5 +1,6 @@
 """A twin is what a camera mounted askew would have seen and how it would have moved."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,19 @@ def test_a_drive_is_levelled_by_its_way(stride):
     way = motions[:, :3].sum(axis=0) * np.sign(stride)
     assert np.arctan2(-way[1], way[2]) == pytest.approx(LOOKS_DOWN)
     assert np.linalg.norm(way) == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("way", [[0.0, 0.02, -1.0], [0.9, 0.0, 0.4], [0.0, 0.0, 0.01]])
+def test_a_drive_that_does_not_lead_ahead_is_left_as_it_is(way):
+    cache = drive(LOOKS_DOWN)
+    cache.motions[:, :3] = way
+    np.testing.assert_array_equal(cache.level, 0.0)
+
+
+def test_parts_of_a_drive_are_levelled_as_one():
+    cache = drive(np.radians(2.0))
+    parts = tuple(Track("drive", 1, *rows) for rows in ((0, 3), (3, 40)))
+    np.testing.assert_allclose(replace(cache, tracks=parts).level, cache.level)
 
 
 def test_the_first_twins_are_the_levelled_pair_and_its_mirror_image():

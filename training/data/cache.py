@@ -19,9 +19,10 @@ import numpy as np
 
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS, LOOKS_DOWN
+from distill_vo.level import LARGEST_RAD, STRAIGHT
 from distill_vo.trajectory import write_whole
 
-FORMAT = 1
+FORMAT = 2
 LEAST_WAY_M = 5.0  # that a drive must lead to tell how its camera looks
 ARRAYS = ("inputs", "frames", "pairs", "motions")  # those there are, in the order of the digest
 
@@ -85,13 +86,18 @@ class PairCache:
 
     @cached_property
     def level(self) -> np.ndarray:
-        """(N,) rad by which each pair's view is to look further down for its drive to be level."""
-        levels = np.zeros(len(self))
+        """(N,) rad by which each pair's view is to look further down for its drive to be level.
+
+        0 for drives that do not lead ahead: those tell nothing of how their camera looks.
+        """
+        levels, ways = np.zeros(len(self)), {track.name: np.zeros(3) for track in self.tracks}
         for track in self.tracks:
-            rows = slice(track.start, track.stop)
-            way = np.sign(track.stride) * self.motions[rows, :3].sum(axis=0)
-            if np.linalg.norm(way) > LEAST_WAY_M:
-                levels[rows] = LOOKS_DOWN + np.arctan2(way[1], way[2])
+            ways[track.name] += np.sign(track.stride) * self.motions[track.start:track.stop, :3].sum(axis=0)
+        for track in self.tracks:
+            x, y, z = ways[track.name]
+            if z > max(LEAST_WAY_M, STRAIGHT * np.linalg.norm([x, y, z])):
+                missing = LOOKS_DOWN + np.arctan2(y, z)
+                levels[track.start:track.stop] = np.clip(missing, -LARGEST_RAD, LARGEST_RAD)
         return levels
 
     def __len__(self) -> int:
