@@ -31,9 +31,19 @@ class Level:
         length = np.linalg.norm(self._way)
         if length < STEP_M:
             return
-        if self._way[2] > STRAIGHT * length:
-            missing = self._looks_down + np.arctan2(self._way[1], self._way[2])
+        missing = missing_pitch(self._way, self._looks_down)
+        if missing is not None:
             self._compared += 1
             gain = max(GAIN, 1 / self._compared)  # until then the mean of all
             self.pitch = float(np.clip(self.pitch + gain * missing, -LARGEST_RAD, LARGEST_RAD))
         self._way[:] = 0.0
+
+
+def missing_pitch(way: np.ndarray, looks_down: float) -> float | None:
+    """By how much (rad) a camera is to look further down to look down by `looks_down`.
+
+    way (3,) is where it went, in its optical axes; None where that does not lead ahead.
+    """
+    if way[2] <= STRAIGHT * np.linalg.norm(way):
+        return None
+    return float(looks_down + np.arctan2(way[1], way[2]))

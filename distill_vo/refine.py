@@ -42,7 +42,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     x_before, z_before = (_GROUND - ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4]).swapaxes(0, 1)
     z_before = np.maximum(z_before, NEAREST_M)
     before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))
-    road_sigma = _SIGMA_X / z_before, _SIGMA_Z * CANONICAL.mount_height_m / z_before**2  # of rays
+    road_sigma = ROAD_X_M / z_before, _SIGMA_Z * CANONICAL.mount_height_m / z_before**2  # of rays
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
     way_squared = (t0**2).sum(1, keepdims=True)
     found = x[:, 8] * way_squared / (way_squared + LEAST_WAY_M**2)
@@ -127,4 +127,4 @@ def _off_road(t, R, plane, before, sigma):
 
 _CELLS, _GROUND = CELL_CENTRES.reshape(-1, 2).T, ROAD_CELLS.reshape(-1, 2).T  # (2, 480) pixels; metres
 _ROAD_RAYS = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]
-_SIGMA_X, _SIGMA_Z = ROAD_X_M, ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2  # metres
+_SIGMA_Z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2  # metres

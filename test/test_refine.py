@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_up import rays, seen
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
@@ -20,15 +21,6 @@ from distill_vo.refine import refine
 TRUE = np.array([0.02, -0.015, 0.9, 0.002, -0.01, 0.003])
 SIGMA = np.array([0.02, 0.02, 0.1, 0.002, 0.002, 0.002])
 DOWN = np.array([0.0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)])
-
-
-def rays(pixels: np.ndarray) -> np.ndarray:
-    return np.concatenate([pixels, np.ones_like(pixels[..., :1])], -1) @ np.linalg.inv(CANONICAL.K).T
-
-
-def seen(points: np.ndarray) -> np.ndarray:
-    pixels = points @ CANONICAL.K.T
-    return pixels[..., :2] / pixels[..., 2:]
 
 
 def world(motion: np.ndarray, seed: int = 0) -> np.ndarray:

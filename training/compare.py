@@ -40,9 +40,10 @@ def run(args: argparse.Namespace) -> None:
                          "compare networks of one front end.")
     cache = PairCache.open(args.cache, front_ends.pop())
     args.out.mkdir(parents=True, exist_ok=True)
-    truth = [geometry.from_motion(motions) for _, motions in forward_drives(cache)]
-    motions = {name: [geometry.from_motion(motions_by(network, "cpu")(inputs))
-                      for inputs, _ in forward_drives(cache)] for name, network in networks.items()}
+    drives = list(forward_drives(cache))
+    truth = [geometry.from_motion(motions) for _, motions in drives]
+    motions = {name: [geometry.from_motion(motions_by(network, "cpu")(inputs)) for inputs, _ in drives]
+               for name, network in networks.items()}
     draw_trajectories(args.out / "trajectories.png", truth, motions)
     draw_errors(args.out / "errors.png", truth, motions)
     for name, network in networks.items():

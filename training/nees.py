@@ -76,9 +76,9 @@ def drive(name: str, index: int) -> dict[str, np.ndarray]:
     unrelated = VisualOdometry(student, camera, mounting)
     both = [(odometry.track(f.stamp_ns, f.image), unrelated.track(f.stamp_ns, f.image)) for f in street]
     estimates = [pair[0] for pair in both]
+    twists = twist_errors(estimates, street.poses)
     return {"pose": normalised(*pose_errors(estimates, street.poses)),
-            "twist": normalised(*twist_errors(estimates, street.poses)),
-            "inside": inside(*twist_errors(estimates, street.poses)),
+            "twist": normalised(*twists), "inside": inside(*twists),
             "unrelated": normalised(*pose_errors([pair[1] for pair in both], street.poses))}
 
 

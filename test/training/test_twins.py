@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_up import rays, seen
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
@@ -19,13 +20,8 @@ HEIGHT = CANONICAL.mount_height_m
 
 def on_road(pixels: np.ndarray, R: np.ndarray) -> np.ndarray:
     """Points (..., 3) of the road, in the axes of a camera turned by R that sees them at pixels (..., 2)."""
-    rays = np.concatenate([pixels, np.ones_like(pixels[..., :1])], -1) @ np.linalg.inv(CANONICAL.K).T
-    return rays * (HEIGHT / (rays @ (R @ DOWN)))[..., None]
-
-
-def seen(points: np.ndarray) -> np.ndarray:
-    pixels = points @ CANONICAL.K.T
-    return pixels[..., :2] / pixels[..., 2:]
+    to = rays(pixels)
+    return to * (HEIGHT / (to @ (R @ DOWN)))[..., None]
 
 
 def ground(pixels: np.ndarray) -> np.ndarray:
@@ -75,8 +71,7 @@ def test_a_turned_camera_sees_the_same_corners_along_other_rays():
     np.testing.assert_array_equal(of_turned[8], x[8])
     for was, now in ((cells + x[4:6], cells + of_turned[4:6]),
                      (cells + x[4:6] + x[6:8], cells + of_turned[4:6] + of_turned[6:8])):
-        rays = np.concatenate([was, np.ones((1, 12, 40))]).transpose(1, 2, 0) @ np.linalg.inv(CANONICAL.K).T
-        expected = seen(rays @ R.T).transpose(2, 0, 1)
+        expected = seen(rays(was.transpose(1, 2, 0)) @ R.T).transpose(2, 0, 1)
         assert np.abs(now - expected)[:, x[8] == 1].max() < 1e-3
 
 

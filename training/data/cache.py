@@ -19,7 +19,7 @@ import numpy as np
 
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS, LOOKS_DOWN
-from distill_vo.level import LARGEST_RAD, STRAIGHT
+from distill_vo.level import LARGEST_RAD, missing_pitch
 from distill_vo.trajectory import write_whole
 
 FORMAT = 2
@@ -94,9 +94,8 @@ class PairCache:
         for track in self.tracks:
             ways[track.name] += np.sign(track.stride) * self.motions[track.start:track.stop, :3].sum(axis=0)
         for track in self.tracks:
-            x, y, z = ways[track.name]
-            if z > max(LEAST_WAY_M, STRAIGHT * np.linalg.norm([x, y, z])):
-                missing = LOOKS_DOWN + np.arctan2(y, z)
+            missing = missing_pitch(ways[track.name], LOOKS_DOWN)
+            if missing is not None and ways[track.name][2] > LEAST_WAY_M:
                 levels[track.start:track.stop] = np.clip(missing, -LARGEST_RAD, LARGEST_RAD)
         return levels
 
