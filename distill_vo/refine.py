@@ -2,11 +2,12 @@
 
 The student takes in the whole view and is seldom far off, but each of its numbers is a guess; single corners
 are followed to a fraction of a pixel. So its motion is the prior, its sigma how far it is believed, and the
-most probable motion is found by a few Gauss-Newton steps over corners and road, with Cauchy's weights against
-what moves by itself. Where geometry says nothing the motion stays the student's; but a road without any
-texture looks like one that stands still, and has what little weight Cauchy leaves it.
+most probable motion is found by a few Gauss-Newton steps over corners (with Cauchy's weights, against what
+moves by itself) and the lane ahead (with Geman and McClure's, which drop what is far off: a road without any
+texture looks like one that stands still). Where geometry says nothing the motion stays the student's.
 Sources: Hartley, Zisserman, "Multiple View Geometry in Computer Vision", 2004, sections 11.4.3 (the Sampson
-distance from the epipolar line) and 13.1 (planes); the constants are measured on rendered streets.
+distance from the epipolar line) and 13.1 (planes), A6.8 (weights); the constants are measured on rendered
+streets.
 """
 
 import numpy as np
@@ -22,11 +23,13 @@ from distill_vo.frontend import (
     seen_on_road,
 )
 
-STEPS = 4
-CORNER_PX, CORNERS_ALIKE = 0.2, 2.0  # one sigma; how many neighbours err together
+STEPS = 6
+ROTATION_DOUBT = 2.0  # times its sigma is how far the network's rotation is believed beside corners
+CORNER_PX, CORNERS_ALIKE = 0.15, 1.4  # one sigma; how many neighbours err together
 LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
-ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.05, 0.05, 0.0006  # one sigma; the last times the distance squared
-ROAD_ALIKE = 60.0  # how many cells err together
+LANE_M = 2.0  # to either side; beyond it kerbs, cars and hedges rise above the road and seem to move faster
+ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.1, 0.03, 0.0003  # one sigma; the last times the distance squared
+ROAD_ALIKE = 20.0  # how many cells err together
 NEAREST_M = 1.0  # in front of the camera; nearer things are not seen
 PLANE_RAD = np.radians([0.2, 0.5])  # one sigma of the road's pitch and roll against the view's
 
@@ -39,14 +42,15 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     x = x.reshape(*x.shape[:2], -1).astype(float)
     first = _rays(_CELLS + x[:, 4:6])
     second = _rays(_CELLS + x[:, 4:6] + x[:, 6:8])
-    x_before, z_before = (_GROUND - ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4]).swapaxes(0, 1)
+    shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, _IN_LANE]
+    x_before, z_before = (_GROUND - shift).swapaxes(0, 1)
     z_before = np.maximum(z_before, NEAREST_M)
-    before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))
-    road_sigma = ROAD_X_M / z_before, _SIGMA_Z * CANONICAL.mount_height_m / z_before**2  # of rays
+    before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))[:, :2]
+    road_sigma = np.stack([ROAD_X_M / z_before, _SIGMA_Z * CANONICAL.mount_height_m / z_before**2], axis=1)
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
     way_squared = (t0**2).sum(1, keepdims=True)
     found = x[:, 8] * way_squared / (way_squared + LEAST_WAY_M**2)
-    prior = np.concatenate([1 / sigma**2, np.tile(1 / PLANE_RAD**2, (len(x), 1))], axis=1)
+    prior = np.concatenate([1 / (_DOUBT * sigma)**2, np.tile(1 / PLANE_RAD**2, (len(x), 1))], axis=1)
     change = np.zeros((len(x), 8))  # of translation, rotation (on the left), road's pitch and roll
     for _ in range(STEPS):
         t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
@@ -57,7 +61,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
         change -= np.linalg.solve(H, g[..., None])[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
-    variance = np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)[:, :6]
+    variance = np.minimum(np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)[:, :6], sigma**2)
     # Where it is farther from the student's than sigma allows, one of the two is wrong by more than it says.
     surprise = ((change[:, :6] / sigma)**2).mean(axis=1, keepdims=True)
     return refined, np.sqrt(variance * np.maximum(surprise, 1.0))
@@ -75,28 +79,18 @@ def _rays(pixels: np.ndarray) -> np.ndarray:
     return np.stack([u, v, np.ones_like(u)], axis=1)
 
 
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of vectors (B, 3, N); NumPy's own is slow."""
-    (ax, ay, az), (bx, by, bz) = a.swapaxes(0, 1), b.swapaxes(0, 1)
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)
-
-
 def _off_epipolar_line(t, R, first, second, found):
     """Pixels by which corners miss their lines (B, N), jacobians (B, 6, N), weights (B, N)."""
-    y, across = R @ second, geometry.skew(t)
-    line, before = across @ y, -across @ first  # in frame k-1: the line; and first x t
-    back = R.swapaxes(1, 2) @ before  # the line in frame k
-    squared = (line[:, :2]**2).sum(1) + (back[:, :2]**2).sum(1) + 1e-12
+    E, dE = geometry.skew(t) @ R, _TURNS @ R[:, None]  # by t
+    dE = np.concatenate([dE, geometry.skew(t)[:, None] @ dE], axis=1)  # and by R: (B, 6, 3, 3)
+    line, back = E @ second, E.swapaxes(1, 2)[:, :2] @ first  # in frame k-1; in frame k, without its last
+    d_line, d_back = dE @ second[:, None], dE.swapaxes(2, 3)[:, :, :2] @ first[:, None]
+    squared = (line[:, :2]**2).sum(1) + (back**2).sum(1) + 1e-12
     scale = CANONICAL.fx / np.sqrt(squared)
     error = (first * line).sum(1) * scale
     # The distance changes with its denominator too; without that the way is drawn to where most corners are.
-    line[:, 2] = back[:, 2] = 0.0
-    back = R @ back
-    by_t = scale[:, None] * _cross(y, first) - (error / squared)[:, None] * (
-        _cross(y, line) + _cross(back, first))
-    by_R = scale[:, None] * _cross(y, before) - (error / squared)[:, None] * (
-        _cross(y, -across @ line) + _cross(back, before))
-    J = np.concatenate([by_t, by_R], axis=1)
+    d_squared = (line[:, None, :2] * d_line[:, :, :2]).sum(2) + (back[:, None] * d_back).sum(2)  # half of it
+    J = scale[:, None] * (first[:, None] * d_line).sum(2) - (error / squared)[:, None] * d_squared
     weight = found / (1 + (error / CORNER_PX)**2) / (CORNERS_ALIKE * CORNER_PX**2)
     return error, J, weight
 
@@ -104,27 +98,30 @@ def _off_epipolar_line(t, R, first, second, found):
 def _off_road(t, R, plane, before, sigma):
     """By how many sigma the road was seen elsewhere (B, 2 N), jacobians (B, 8, 2 N), weights (B, 2 N).
 
-    before (B, 3, N): rays to where it was; sigma: of their x and y.
+    before (B, 2, N): rays to where it was, without their 1; sigma (B, 2, N).
     """
     pitch, roll = LOOKS_DOWN + plane[:, 0], plane[:, 1]
-    zero, one = np.zeros_like(pitch), np.ones_like(pitch)
-    normal = np.stack([[roll, np.cos(pitch), np.sin(pitch)], [zero, -np.sin(pitch), np.cos(pitch)],
-                       [one, zero, zero]]).transpose(2, 0, 1)  # and its changes with pitch and roll
-    along, by_pitch, by_roll = (normal @ _ROAD_RAYS).swapaxes(0, 1)[:, :, None]  # (B, 1, N) each
-    turned = R @ (CANONICAL.mount_height_m / along * _ROAD_RAYS)
-    X, Y, Z = (turned + t[..., None]).swapaxes(0, 1)
-    depth, none, one = np.maximum(Z, NEAREST_M), np.zeros_like(Z), np.ones_like(Z)
-    planes = -turned * by_pitch / along, -turned * by_roll / along
-    errors, jacobians = [], []
-    for k, at in enumerate((X / depth, Y / depth)):
-        by = np.stack([none if k else one, one if k else none, -at], axis=1) / (sigma[k] * depth)[:, None]
-        J = [by, _cross(turned, by), *((by * d).sum(1, keepdims=True) for d in planes)]
-        errors.append((at - before[:, k]) / sigma[k])
-        jacobians.append(np.concatenate(J, axis=1))
-    weight = 1 / (1 + errors[0]**2 + errors[1]**2) / ROAD_ALIKE
-    return np.concatenate(errors, 1), np.concatenate(jacobians, 2), np.concatenate([weight, weight], 1)
+    zero = np.zeros_like(pitch)
+    # The road's normal over its distance, and how that changes with pitch and roll.
+    normal, *d_normal = np.array([[roll, np.cos(pitch), np.sin(pitch)], [zero, -np.sin(pitch), np.cos(pitch)],
+                                  [zero + 1, zero, zero]]).swapaxes(1, 2) / CANONICAL.mount_height_m
+    H = R + t[:, :, None] * normal[:, None]  # the road's homography
+    dH = np.concatenate([np.eye(3)[:, :, None] * normal[:, None, None], _TURNS @ R[:, None],
+                         *(t[:, None, :, None] * d[:, None, None] for d in d_normal)], axis=1)
+    seen, d_seen = H @ _ROAD, dH @ _ROAD
+    depth = np.maximum(seen[:, 2:], NEAREST_M)
+    at = seen[:, :2] / depth
+    error = (at - before) / sigma
+    J = (d_seen[:, :, :2] - at[:, None] * d_seen[:, :, 2:]) / (depth * sigma)[:, None]
+    weight = 1 / (1 + (error**2).sum(1) / 2)**2 / ROAD_ALIKE
+    return error.reshape(len(t), -1), J.reshape(len(t), 8, -1), np.concatenate([weight, weight], 1)
 
 
-_CELLS, _GROUND = CELL_CENTRES.reshape(-1, 2).T, ROAD_CELLS.reshape(-1, 2).T  # (2, 480) pixels; metres
-_ROAD_RAYS = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]
+_TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
+_DOUBT = np.array([1.0] * 3 + [ROTATION_DOUBT] * 3)
+_CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
+_IN_LANE = np.flatnonzero(np.abs(ROAD_CELLS[..., 0]) < LANE_M)
+_GROUND = ROAD_CELLS.reshape(-1, 2)[_IN_LANE].T  # (2, N) metres
 _SIGMA_Z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2  # metres
+_ROAD = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]  # (3, N) metres: the lane's cells
+_ROAD = _ROAD * CANONICAL.mount_height_m / (np.array([0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)]) @ _ROAD)
