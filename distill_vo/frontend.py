@@ -143,9 +143,19 @@ def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[float, float]:
                    for road in (now, before))
     aside = 2
     ahead, behind = (round(metres / ROAD_PIXEL_M / SHRINK) for metres in (FASTEST_M, BACKWARDS_M))
-    likeness = cv2.matchTemplate(before, now[ahead:-behind, aside:-aside], cv2.TM_CCOEFF_NORMED)
-    _, best, _, (x, y) = cv2.minMaxLoc(likeness)
-    return ((x - aside) * SHRINK, (y - ahead) * SHRINK) if ALIKE <= best <= 1.01 else (0.0, 0.0)
+    likeness = _correlation(before.astype(np.float32), now[ahead:-behind, aside:-aside].astype(np.float32))
+    y, x = np.unravel_index(likeness.argmax(), likeness.shape)
+    return ((x - aside) * SHRINK, (y - ahead) * SHRINK) if likeness[y, x] >= ALIKE else (0.0, 0.0)
+
+
+def _correlation(image: np.ndarray, patch: np.ndarray) -> np.ndarray:
+    """Correlation coefficient of a patch with each place of an image; OpenCV's is slow for so few places."""
+    places = np.lib.stride_tricks.sliding_window_view(image, patch.shape)
+    pixels = places.reshape(-1, patch.size) - patch.mean()
+    patch = patch.ravel() - patch.mean()
+    spread = np.einsum("ij,ij->i", pixels, pixels) - pixels.sum(1)**2 / patch.size
+    likeness = pixels @ patch / np.sqrt(np.maximum(spread, 1.0) * max(patch @ patch, 1.0))
+    return likeness.reshape(places.shape[:2])
 
 
 def _cells(flow: np.ndarray) -> np.ndarray:
@@ -163,15 +173,17 @@ def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.
     strength = strength.reshape(rows, CELL, columns, CELL).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     best = strength.argmax(-1)
     inside = np.stack([best % CELL, best // CELL], -1)
-    start = (inside + _CELL_ORIGINS).astype(np.float32)
+    corners = np.zeros((rows, columns, 5), np.float32)
+    is_corner = strength.max(-1) > LEAST_CORNER
+    if not is_corner.any():
+        return corners
+    start = (inside + _CELL_ORIGINS)[is_corner].astype(np.float32)
     end, found, unlike = cv2.calcOpticalFlowPyrLK(
-        previous, current, start.reshape(-1, 1, 2), (start + flow).reshape(-1, 1, 2),
-        winSize=(WINDOW_PX, WINDOW_PX), maxLevel=0, criteria=_UNTIL, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
-    is_good = ((found == 1) & (unlike < MOST_UNLIKE)).reshape(rows, columns)
-    is_good &= strength.max(-1) > LEAST_CORNER
-    corners = np.concatenate([inside - (CELL - 1) / 2, end.reshape(start.shape) - start,
-                              np.ones((rows, columns, 1))], axis=2)
-    return np.where(is_good[..., None], corners, 0).astype(np.float32)
+        previous, current, start, start + flow[is_corner], winSize=(WINDOW_PX, WINDOW_PX), maxLevel=0,
+        criteria=_UNTIL, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
+    seen = np.concatenate([inside[is_corner] - (CELL - 1) / 2, end - start, np.ones_like(found)], axis=1)
+    corners[is_corner] = np.where((found == 1) & (unlike < MOST_UNLIKE), seen, 0)
+    return corners
 
 
 _CELL_ORIGINS = CELL * np.stack(np.meshgrid(np.arange(GRID[0]), np.arange(GRID[1])), -1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera, CanonicalView
+from distill_vo.inertia import Inertia
 from distill_vo.level import LEAST_RAD, Level
 from distill_vo.student import Student
 from distill_vo.uncertainty import ErrorState
@@ -71,6 +72,7 @@ class _Keyframe:
     view: np.ndarray
     pose: np.ndarray
     errors: np.ndarray  # see ErrorState
+    inertia: Inertia
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ class VisualOdometry:
     def calibrate(self, camera: Camera) -> None:
         """Take another calibration of the same camera from the next image on; the canonical view stays."""
         self._turn_view(camera, self._pitch_rad)
-        self._scale = camera.mount_height_m / CANONICAL.mount_height_m
+        self._metres = np.array([camera.mount_height_m / CANONICAL.mount_height_m] * 3 + [1.0] * 3)
 
     def reset(self, pose: np.ndarray | None = None, covariance: np.ndarray | None = None) -> None:
         """Forget what was seen; the next image is at `pose` (4, 4) odom_T_base, the origin by default.
@@ -153,7 +155,7 @@ class VisualOdometry:
 
     def _start(self, stamp_ns: int, view: np.ndarray) -> Estimate:
         errors = self._error_state.start(self._origin_covariance)
-        self._set_keyframe(stamp_ns, view, self._origin, errors)
+        self._set_keyframe(stamp_ns, view, self._origin, errors, Inertia())
         status = Status.TRACKING if texture(view) >= SEEN_WELL else Status.DEGRADED
         self._measured = self._estimate(stamp_ns, self._origin, errors, np.zeros(6),
                                         self._flat_covariance(_UNKNOWN_TWIST_COVARIANCE), status)
@@ -173,9 +175,11 @@ class VisualOdometry:
             return None
         moved_px = self.student.front_end.moved_px(x)
         said, sigma = self.student(x)
-        motion, sigma = self._in_base(said * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0),
-                                      sigma * np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
-                                      * max(1.0, SEEN_WELL / seen))
+        said = said * self._metres * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0)
+        sigma = sigma * self._metres * (np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
+                                        * max(1.0, SEEN_WELL / seen))
+        said, sigma, inertia = keyframe.inertia.agree(said, sigma, age_s)
+        motion, sigma = self._in_base(said, sigma)
         pose = self._flat(geometry.orthonormalise(keyframe.pose @ motion))
         errors = self._flat_errors(self._error_state.moved(keyframe.errors, motion, sigma))
         covariance = sigma @ self._error_variance @ sigma.T
@@ -193,7 +197,7 @@ class VisualOdometry:
                 self._level.drove(said[:3])
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]
-            self._set_keyframe(stamp_ns, view, pose, errors, marks)
+            self._set_keyframe(stamp_ns, view, pose, errors, inertia, marks)
         else:
             self._marks.append(_Mark(stamp_ns, pose, covariance))
         return self._measured
@@ -223,7 +227,8 @@ class VisualOdometry:
         errors = self._flat_errors(self._error_state.carried(self._measured_errors, motion,
                                                              twist_covariance * grown_s**2))
         if not self._is_frozen(view) and texture(view) >= SEEN_WELL:
-            self._set_keyframe(stamp_ns, view, pose, errors)
+            age_s = (stamp_ns - self._keyframe.stamp_ns) * 1e-9
+            self._set_keyframe(stamp_ns, view, pose, errors, self._keyframe.inertia.after(age_s))
             self._flow_px_s = 0.0
         return self._estimate(stamp_ns, pose, errors, last.twist, twist_covariance,
                               Status.DEGRADED if unseen_s <= self.max_gap_s else Status.LOST,
@@ -242,23 +247,22 @@ class VisualOdometry:
         return bool((speeds > MOVING).any()) and np.array_equal(view, self._last_view)
 
     def _set_keyframe(self, stamp_ns: int, view: np.ndarray, pose: np.ndarray, errors: np.ndarray,
-                      marks: list[_Mark] | None = None) -> None:
+                      inertia: Inertia, marks: list[_Mark] | None = None) -> None:
         """marks: those before it that it was measured together with."""
-        self._keyframe = _Keyframe(stamp_ns, view, pose, errors)
+        self._keyframe = _Keyframe(stamp_ns, view, pose, errors, inertia)
         self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 
     def _in_base(self, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The view's motion (6,), sigma (6,) at canonical height -> base motion (4, 4), its errors' (6, 6).
+        """The view's motion (6,), sigma (6,) -> base motion (4, 4), its errors' (6, 6).
 
         The second maps errors in units of the student's sigma to the tangent space at the base's right.
         """
-        scale = np.array([self._scale] * 3 + [1.0] * 3)
-        view_motion = geometry.from_motion(motion * scale)
+        view_motion = geometry.from_motion(motion)
         A = geometry.adjoint(self._base_T_view)
         base_motion = self._base_T_view @ view_motion @ geometry.inverse(self._base_T_view)
         # The errors are in the axes before the motion, the tangent space's after it.
         turn = np.kron(np.eye(2), view_motion[:3, :3].T)
-        return base_motion, A @ turn @ np.diag(sigma * scale)
+        return base_motion, A @ turn @ np.diag(sigma)
 
     def _estimate(self, stamp_ns, pose, errors, twist, twist_covariance, status, after_gap=False) -> Estimate:
         in_odom = geometry.rotate_covariance(errors[:6, :6], pose[:3, :3])

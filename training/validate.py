@@ -9,12 +9,14 @@ import torch
 from distill_vo import geometry
 from distill_vo.evaluation.metrics import align, segment_errors
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
+from distill_vo.inertia import Inertia
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student
 from training.data.cache import PairCache
 from training.twins import levelled
 
 CHUNK = 256  # pairs sent through the network at once
+FRAME_S = 0.1  # between the frames of streets, and of KITTI
 
 
 class Prediction(NamedTuple):
@@ -56,10 +58,14 @@ def forward_drives(cache: PairCache) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def said_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A student's motions and sigmas (N, 6), as on the robot."""
+    """A student's motions and sigmas (N, 6) of consecutive inputs, in line with inertia as on the robot."""
     starts = range(0, len(inputs), CHUNK)
     said = [student(inputs[start:start + CHUNK].astype(np.float32)) for start in starts]
-    return tuple(np.concatenate(part) for part in zip(*said, strict=True))
+    motions, sigmas = (np.concatenate(part) for part in zip(*said, strict=True))
+    inertia = Inertia()
+    for k in range(len(motions)):
+        motions[k], sigmas[k], inertia = inertia.agree(motions[k], sigmas[k], FRAME_S)
+    return motions, sigmas
 
 
 def motions_by(network: PoseRegressor, device) -> Callable[[np.ndarray], np.ndarray]:
