@@ -1,4 +1,4 @@
-"""What inertia says to single motions: outliers are kept out, braking is followed, and the way stays as long."""
+"""What inertia says to single motions: outliers are kept out, braking is followed, the way stays as long."""
 
 import numpy as np
 import pytest
