@@ -19,7 +19,7 @@ from distill_vo import settings as typed
 from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
-from distill_vo.networks import MOTION, NetworkSettings, PoseRegressor
+from distill_vo.networks import MOTION, NetworkSettings, PoseRegressor, Regression
 from distill_vo.refine import refine
 from distill_vo.uncertainty import ErrorModel
 
@@ -72,13 +72,20 @@ class Student:
         refined by what geometry says.
         """
         lead, x = x.shape[:-3], x.reshape(-1, *x.shape[-3:])
-        out = self.network(torch.from_numpy(np.stack([x, self.front_end.mirrored(x)])).to(self.device))
-        motion = out.motion.double().cpu().numpy()
-        motion = (motion[0] + MIRROR_SIGNS * motion[1]) / 2
-        sigma = np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0) * self._sigma_scale
+        both = np.stack([x, self.front_end.mirrored(x)])
+        motion, sigma = self.refined(x, *mirror_averaged(self.look(torch.from_numpy(both).to(self.device))))
+        return motion.reshape(*lead, MOTION), sigma.reshape(*lead, MOTION)
+
+    def look(self, both: torch.Tensor) -> Regression:
+        """What the network says of pairs and of their mirrored twins (2, N, C, H, W)."""
+        return self.network(both)
+
+    def refined(self, x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Front-end output (N, C, H, W), the network's motions and sigmas (N, 6) -> the student's."""
+        sigma = sigma * self._sigma_scale
         if self.front_end.has_corners and np.isfinite(sigma).all():
             motion, sigma = refine(x, motion, sigma)
-        return ((motion * self._scale).reshape(*lead, MOTION), (sigma * self._scale).reshape(*lead, MOTION))
+        return motion * self._scale, sigma * self._scale
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT, device: str = "auto") -> "Student":
@@ -98,6 +105,12 @@ class Student:
             raise InputError(f"{path}: does not make finite motions of what its front end gives; export the "
                              "student anew.")
         return student
+
+
+def mirror_averaged(out: Regression) -> tuple[np.ndarray, np.ndarray]:
+    """Motions and sigmas (2, N, 6) of pairs and of their mirrored twins -> (N, 6) of both together."""
+    motion, sigma = (tensor.double().cpu().numpy() for tensor in (out.motion, out.log_sigma.exp()))
+    return (motion[0] + MIRROR_SIGNS * motion[1]) / 2, sigma.mean(axis=0)
 
 
 def load_network(path: str | Path) -> tuple[PoseRegressor, StudentSettings, str]:

@@ -123,7 +123,7 @@ def test_a_student_that_sees_whole_frames_drives_too(tmp_path):
     save(tmp_path / "frames.safetensors", PoseRegressor(OF_FRAMES), StudentSettings(OF_FRAMES))
     odometry = VisualOdometry(Student.load(tmp_path / "frames.safetensors", "cpu"), CANONICAL)
     frames = np.random.default_rng(0).integers(0, 256, (2, 192, 640, 3), np.uint8)
-    moved = [odometry.track(i, frame) for i, frame in enumerate(frames)]
+    moved = [odometry.track(i * 100_000_000, frame) for i, frame in enumerate(frames)]
     assert np.isfinite(moved[1].pose).all() and not np.array_equal(moved[1].pose, np.eye(4))
 
 

@@ -1,6 +1,6 @@
-"""All figures on real roads in one table: the shipped students, and published trajectories of others.
+"""All figures on real roads in one table: shipped students, a teacher, and published trajectories of others.
 
-  python -m training benchmark KITTI_ROOT --out docs/results
+  python -m training benchmark KITTI_ROOT --teacher runs/teacher/teacher.safetensors --out docs/results
 
 KITTI_ROOT holds sequences/NN with poses/NN.txt, or folders with images and their own poses_cam0.txt; and,
 optionally, peers/NAME/NN.txt. Everything is measured without alignment, after scale alone, and after sim3
@@ -13,13 +13,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from distill_vo import trajectory
 from distill_vo.errors import InputError
 from distill_vo.evaluation.report import as_camera, summary, write_results
+from distill_vo.networks import Regression
 from distill_vo.odometry import VisualOdometry
 from distill_vo.sources import Source, open_source
-from distill_vo.student import Student, student_names
+from distill_vo.student import Student, load_network, student_names
 from distill_vo.trajectory import Trajectory, write_whole
 from training.results import provenance
 
@@ -29,17 +31,19 @@ FIGURES = (("t_err_percent", 2), ("r_err_deg_per_100m", 2), ("ate_m", 2))
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", type=Path, metavar="KITTI_ROOT", help="folder in KITTI odometry layout")
+    parser.add_argument("--teacher", type=Path, help="a teacher's file, to be driven like the students")
     parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
 
 
 def run(args: argparse.Namespace) -> None:
     lines = []
-    for name in student_names():
-        student = Student.load(name, "cpu")
+    for name in [*student_names(), *([args.teacher] if args.teacher else ())]:
         for source in sequences(args.root):
-            result = drive(student, source, args.out / name / source.name)
-            estimate = trajectory.read(args.out / name / source.name / "trajectory.tum")
-            lines.append(line(name, source.name, as_camera(estimate, source.base_T_camera),
+            student = Student.load(name, "cpu") if isinstance(name, str) else Teacher(name)
+            folder = args.out / student.name / source.name
+            result = drive(student, source, folder)
+            estimate = trajectory.read(folder / "trajectory.tum")
+            lines.append(line(student.name, source.name, as_camera(estimate, source.base_T_camera),
                               as_camera(source.truth, source.base_T_camera)))
             lines[-1]["ms_median"] = result["ms_median"]
     for file in sorted((args.root / "peers").glob("*/*.txt")):
@@ -50,6 +54,20 @@ def run(args: argparse.Namespace) -> None:
     write_whole(args.out / "benchmark.json", json.dumps(content, indent=1) + "\n")
     write_whole(args.out / "benchmark.md", markdown(content))
     print(markdown(content))
+
+
+class Teacher(Student):
+    """A recurrent network at the wheel: it remembers every pair of images that it was shown."""
+
+    def __init__(self, path: Path):
+        network, settings, digest = load_network(path)
+        super().__init__(network, settings, path.stem, digest)
+        self._memory = None
+
+    def look(self, both: Tensor) -> Regression:
+        out = self.network(both, self._memory)
+        self._memory = out.state
+        return out
 
 
 def sequences(root: Path) -> list[Source]:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from distill_vo import geometry
-from distill_vo.student import WAY_SCALES, Student, StudentSettings, save
+from distill_vo.student import WAY_SCALES, Student, StudentSettings, load_network, save
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
 from training.data.cache import PairCache
@@ -28,16 +28,17 @@ LARGEST = 8.0  # sigma: a few motions on which everything fails must not blur al
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("student", type=Path, help="a student's .safetensors")
+    parser.add_argument("student", type=Path, help="a student's .safetensors, or a teacher's")
     parser.add_argument("--validation", type=Path, required=True, nargs="+",
                         help="caches of drives that it was not trained on")
 
 
 def run(args: argparse.Namespace) -> None:
-    student = Student.load(args.student, "cpu")
+    network, settings, old = load_network(args.student)
+    student = Student(network, settings, args.student.stem)
     caches = [PairCache.open(path, student.settings.network.front_end) for path in args.validation]
-    old, settings = student.digest, calibrated(student, caches)
-    digest = save(args.student, student.network, settings)
+    settings = calibrated(student, caches)
+    digest = save(args.student, network, settings)
     story = args.student.with_name("run.json")
     if story.exists():
         write_whole(story, story.read_text().replace(old, digest))

@@ -32,8 +32,7 @@ def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: Pair
     file = out / f"{name}.safetensors"
     network = network.cpu()
     about = StudentSettings(network.settings, sigma_scale(network, validation))
-    if not network.settings.lstm_layers:  # a teacher does not drive
-        about = calibrated(Student(network, about, name), [validation])
+    about = calibrated(Student(network, about, name), [validation])
     digest = save(file, network, about)
     figures = validate(motions_by(network, "cpu"), validation) | (extra or {})
     story = {

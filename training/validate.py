@@ -8,10 +8,10 @@ import torch
 
 from distill_vo import geometry
 from distill_vo.evaluation.metrics import align, segment_errors
-from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.inertia import Inertia
 from distill_vo.networks import PoseRegressor
-from distill_vo.student import Student
+from distill_vo.student import Student, mirror_averaged
 from training.data.cache import PairCache
 from training.twins import levelled
 
@@ -40,9 +40,9 @@ def predict(network: PoseRegressor, inputs: np.ndarray, device) -> Prediction:
         chunk = inputs[start:start + CHUNK].astype(np.float32)
         out = network(torch.from_numpy(np.stack([chunk, mirrored(chunk)])).to(device), state)
         state = out.state
-        motion = out.motion.double().cpu().numpy()
-        motions.append((motion[0] + MIRROR_SIGNS * motion[1]) / 2)
-        sigmas.append(np.exp(out.log_sigma.double().cpu().numpy()).mean(axis=0))
+        motion, sigma = mirror_averaged(out)
+        motions.append(motion)
+        sigmas.append(sigma)
         hints.append(out.hint.cpu().numpy())
     return Prediction(np.concatenate(motions), np.concatenate(sigmas), np.concatenate(hints, axis=1))
 
@@ -59,10 +59,10 @@ def forward_drives(cache: PairCache) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def said_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A student's motions and sigmas (N, 6) of consecutive inputs, in line with inertia as on the robot."""
-    starts = range(0, len(inputs), CHUNK)
-    said = [student(inputs[start:start + CHUNK].astype(np.float32)) for start in starts]
+    found, inertia = predict(student.network, inputs, student.device), Inertia()
+    chunks = [slice(start, start + CHUNK) for start in range(0, len(inputs), CHUNK)]
+    said = [student.refined(inputs[k].astype(np.float32), found.motions[k], found.sigmas[k]) for k in chunks]
     motions, sigmas = (np.concatenate(part) for part in zip(*said, strict=True))
-    inertia = Inertia()
     for k in range(len(motions)):
         motions[k], sigmas[k], inertia = inertia.agree(motions[k], sigmas[k], FRAME_S)
     return motions, sigmas

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from distill_vo.networks import NetworkSettings
-from distill_vo.student import StudentSettings
+from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.student import Student, StudentSettings
 from training import calibrate
 from training.calibrate import HEIGHT_ERROR, LENGTHS, error_model, mistaken
 
@@ -38,20 +38,10 @@ def test_who_takes_the_camera_for_higher_and_turned_tells_other_motions():
     assert np.degrees(np.arctan2(told[:2], told[2])) == pytest.approx([0.3, -0.3], abs=0.01)
 
 
-class Short:
-    """A student that says four fifths of each way, with sigmas that do not know it."""
-
-    def __init__(self, settings):
-        self.settings = settings
-
-    def __call__(self, x):
-        return x[:, :6, 0, 0] * [0.8, 0.8, 0.8, 0.9, 0.9, 0.9], np.full((len(x), 6), 0.1)
-
-
 def test_a_student_that_says_four_fifths_of_the_way_is_scaled_by_five_fourths(cache, monkeypatch):
-    spread = [0.1, 0.1, 0.001, 0.1, 0.1, 0.1]  # ahead as inertia allows
-    truth = np.random.default_rng(0).normal([0.0, 0.0, 1.2, 0.0, 0.0, 0.0], spread, (100, 6))
-    drives = [(np.tile(truth[:, :, None, None], (1, 1, 2, 2)), truth)]
-    monkeypatch.setattr(calibrate, "forward_drives", lambda cache: drives)
-    settings = calibrate.calibrated(Short(StudentSettings(SETTINGS)), [cache])
-    assert settings.way_scale == pytest.approx(1.25, rel=1e-3)
+    truth = np.random.default_rng(0).normal([0.0, 0.0, 1.2, 0.0, 0.0, 0.0], 0.1, (100, 6))
+    monkeypatch.setattr(calibrate, "forward_drives", lambda cache: [(truth, truth)])
+    short = np.array([0.8, 0.8, 0.8, 0.9, 0.9, 0.9])
+    monkeypatch.setattr(calibrate, "said_by", lambda student, motions: (motions * short, np.full((100, 6), 0.1)))
+    student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "short")
+    assert calibrate.calibrated(student, [cache]).way_scale == pytest.approx(1.25)
