@@ -194,7 +194,7 @@ class VisualOdometry:
         is_due = age_s >= KEYFRAME_S and moved_px >= KEYFRAME_FLOW_PX
         if is_due or moved_px >= FAST_FLOW_PX:
             if self._level:
-                self._level.drove(said[:3])
+                self._level.drove((said / self._metres)[:3])
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]
             self._set_keyframe(stamp_ns, view, pose, errors, inertia, marks)

@@ -40,8 +40,9 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     Metres and radians, camera optical axes, k-1 -> k, at the training camera's height.
     """
     x = x.reshape(*x.shape[:2], -1).astype(float)
-    first = _rays(_CELLS + x[:, 4:6])
-    second = _rays(_CELLS + x[:, 4:6] + x[:, 6:8])
+    there = x[:, 8].any(axis=0)
+    begin = _CELLS[:, there] + x[:, 4:6, there]
+    first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
     shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, _IN_LANE]
     x_before, z_before = (_GROUND - shift).swapaxes(0, 1)
     z_before = np.maximum(z_before, NEAREST_M)
@@ -49,7 +50,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     road_sigma = np.stack([ROAD_X_M / z_before, _SIGMA_Z * CANONICAL.mount_height_m / z_before**2], axis=1)
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
     way_squared = (t0**2).sum(1, keepdims=True)
-    found = x[:, 8] * way_squared / (way_squared + LEAST_WAY_M**2)
+    found = x[:, 8, there] * way_squared / (way_squared + LEAST_WAY_M**2)
     prior = np.concatenate([1 / (_DOUBT * sigma)**2, np.tile(1 / PLANE_RAD**2, (len(x), 1))], axis=1)
     change = np.zeros((len(x), 8))  # of translation, rotation (on the left), road's pitch and roll
     for _ in range(STEPS):

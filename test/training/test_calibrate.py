@@ -42,6 +42,6 @@ def test_a_student_that_says_four_fifths_of_the_way_is_scaled_by_five_fourths(ca
     truth = np.random.default_rng(0).normal([0.0, 0.0, 1.2, 0.0, 0.0, 0.0], 0.1, (100, 6))
     monkeypatch.setattr(calibrate, "forward_drives", lambda cache: [(truth, truth)])
     short = np.array([0.8, 0.8, 0.8, 0.9, 0.9, 0.9])
-    monkeypatch.setattr(calibrate, "said_by", lambda student, motions: (motions * short, np.full((100, 6), 0.1)))
+    monkeypatch.setattr(calibrate, "said_by", lambda _, inputs: (inputs * short, np.full((100, 6), 0.1)))
     student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "short")
     assert calibrate.calibrated(student, [cache]).way_scale == pytest.approx(1.25)
