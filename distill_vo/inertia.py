@@ -1,11 +1,11 @@
-"""How fast the camera goes ahead, given how fast it went: vehicles have inertia.
+"""How far the camera comes ahead, given how fast it went: vehicles have inertia.
 
 Single motions are off by several percent in the length of the way, and by half of it where another vehicle
-fills the view; but from one image to the next a vehicle's speed changes by a few percent. So the speed is
-followed by a Kalman filter whose acceleration is a first-order Gauss-Markov process, and what is far from
-what inertia allows counts for as much less as it is farther.
-Sources: Singer, "Estimating Optimal Tracking Filter Performance for Manned Maneuvering Targets", IEEE
-Transactions on Aerospace and Electronic Systems, 1970; the weights are Student's t distribution's.
+fills the view; but from one image to the next a vehicle's speed changes by a few percent. So way and speed
+are followed by a Kalman filter whose acceleration is a first-order Gauss-Markov process. A motion beyond what
+inertia allows counts the less the farther it is, as in the tail of Student's t distribution.
+Source: Singer, "Estimating Optimal Tracking Filter Performance for Manned Maneuvering Targets", IEEE
+Transactions on Aerospace and Electronic Systems, 1970.
 """
 
 from dataclasses import dataclass, field
@@ -13,41 +13,60 @@ from dataclasses import dataclass, field
 import numpy as np
 
 FASTEST, ACCELERATION = 30.0, 2.0  # m/s, m/s^2, one sigma of a vehicle's of which nothing is known
-LASTING_S = 0.3  # an acceleration is forgotten (to 1/e)
-SLOWEST = 0.5  # m/s; sigma is a share of the speed above it
-FAR = 4.0  # squared sigma beyond which a motion is believed less than it says
+LASTING_S = 0.3  # over which an acceleration is forgotten (to 1/e)
+SLOWEST = 0.5  # m/s; above it a motion's sigma is a share of the way
+FAR = 2.0  # squared sigma beyond which a motion is believed less than it says
 AHEAD = 2  # the optical axis
 
 
 @dataclass(frozen=True, eq=False)
 class Inertia:
-    """state: speed ahead (m/s) and acceleration (m/s^2), with their covariance (2, 2)."""
+    """state: way ahead since the keyframe (m), speed (m/s), acceleration (m/s^2); covariance (3, 3)."""
 
-    state: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    covariance: np.ndarray = field(default_factory=lambda: np.diag([FASTEST, ACCELERATION]) ** 2)
+    state: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    covariance: np.ndarray = field(default_factory=lambda: np.diag([0.0, FASTEST, ACCELERATION]) ** 2)
 
-    def after(self, seconds: float) -> "Inertia":
-        """What is known of the speed so much later, when nothing was seen."""
-        kept, T = np.exp(-seconds / LASTING_S), LASTING_S
-        F = np.array([[1.0, T * (1 - kept)], [0.0, kept]])
-        grown = [[T**2 * (2 * seconds / T - 3 + 4 * kept - kept**2), T * (1 - kept) ** 2],
-                 [T * (1 - kept) ** 2, 1 - kept**2]]
-        return Inertia(F @ self.state, F @ self.covariance @ F.T + ACCELERATION**2 * np.array(grown))
+    def predict(self, seconds: float) -> "Inertia":
+        """So much later, when nothing was seen."""
+        T, r = LASTING_S, seconds / LASTING_S
+        e = np.exp(-r)
+        F = np.array([[1.0, seconds, T**2 * (e - 1 + r)], [0.0, 1.0, T * (1 - e)], [0.0, 0.0, e]])
+        way = 1 - e**2 + 2 * r + 2 * r**3 / 3 - 2 * r**2 - 4 * r * e
+        way_speed = e**2 + 1 - 2 * e + 2 * r * e - 2 * r + r**2
+        way_acceleration, speed_acceleration = 1 - e**2 - 2 * r * e, e**2 + 1 - 2 * e
+        Q = np.array([[way, way_speed, way_acceleration],
+                      [way_speed, 4 * e - 3 - e**2 + 2 * r, speed_acceleration],
+                      [way_acceleration, speed_acceleration, 1 - e**2]])
+        units = ACCELERATION * np.array([T**2, T, 1.0])
+        return Inertia(F @ self.state, F @ self.covariance @ F.T + Q * np.outer(units, units))
 
-    def agree(self, motion: np.ndarray, sigma: np.ndarray,
-              seconds: float) -> tuple[np.ndarray, np.ndarray, "Inertia"]:
-        """A motion (6,) within `seconds` and its sigma, optical axes, metres and radians -> both with the way
-        ahead in line with the speed before, and the speed from now on."""
-        speed, sigma_speed = motion[AHEAD] / seconds, sigma[AHEAD] / seconds
-        before = self.after(seconds)
-        variance = before.covariance[0, 0]
-        off = speed - before.state[0]
+    def update(self, motion: np.ndarray, sigma: np.ndarray,
+               seconds: float) -> tuple[np.ndarray, np.ndarray, "Inertia"]:
+        """A motion (6,) since the keyframe, `seconds` ago, and its sigma; optical axes, metres and radians.
+
+        Both with the length of the way in line with inertia, its direction as it was; and what is known then.
+        """
+        before, slow = self.predict(seconds), SLOWEST * seconds
+        way, variance = motion[AHEAD], before.covariance[0, 0]
+        off = way - before.state[0]
         # Sigma is a share of the way. Taken of the measured one, motions said too short would count more.
-        likely = before.state[0] + off * variance / (variance + sigma_speed**2)
-        noise = (sigma_speed * max(abs(likely), SLOWEST) / max(abs(speed), SLOWEST)) ** 2
-        noise *= max(1.0, off**2 / (variance + noise) / FAR)
+        likely = before.state[0] + off * variance / (variance + sigma[AHEAD] ** 2)
+        noise = (sigma[AHEAD] * max(abs(likely), slow) / max(abs(way), slow)) ** 2
+        surprise = max(1.0, off**2 / (variance + noise) / FAR)
+        noise *= surprise
         gain = before.covariance[:, 0] / (variance + noise)
-        now = Inertia(before.state + gain * off, before.covariance - np.outer(gain, before.covariance[0]))
+        keep = np.eye(3)
+        keep[:, 0] -= gain
+        covariance = keep @ before.covariance @ keep.T + noise * np.outer(gain, gain)  # Joseph's form
+        now = Inertia(before.state + gain * off, covariance)
         motion, sigma = motion.copy(), sigma.copy()
-        motion[AHEAD], sigma[AHEAD] = now.state[0] * seconds, np.sqrt(now.covariance[0, 0]) * seconds
+        motion[:3] *= now.state[0] / way if abs(way) > slow else 1.0
+        # Where it is farther off than both allow, one of them is wrong by more than it says.
+        motion[AHEAD], sigma[AHEAD] = now.state[0], np.sqrt(gain[0] * noise * surprise)
         return motion, sigma, now
+
+    def at_keyframe(self) -> "Inertia":
+        """The same speed; the way begins anew."""
+        state, covariance = self.state.copy(), self.covariance.copy()
+        state[0] = covariance[0] = covariance[:, 0] = 0.0
+        return Inertia(state, covariance)

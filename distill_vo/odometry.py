@@ -106,7 +106,7 @@ class VisualOdometry:
     def calibrate(self, camera: Camera) -> None:
         """Take another calibration of the same camera from the next image on; the canonical view stays."""
         self._turn_view(camera, self._pitch_rad)
-        self._metres = np.array([camera.mount_height_m / CANONICAL.mount_height_m] * 3 + [1.0] * 3)
+        self._height_scale = np.array([camera.mount_height_m / CANONICAL.mount_height_m] * 3 + [1.0] * 3)
 
     def reset(self, pose: np.ndarray | None = None, covariance: np.ndarray | None = None) -> None:
         """Forget what was seen; the next image is at `pose` (4, 4) odom_T_base, the origin by default.
@@ -175,17 +175,15 @@ class VisualOdometry:
             return None
         moved_px = self.student.front_end.moved_px(x)
         said, sigma = self.student(x)
-        said = said * self._metres * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0)
-        sigma = sigma * self._metres * (np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
+        said = said * self._height_scale * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0)
+        sigma = sigma * self._height_scale * (np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
                                         * max(1.0, SEEN_WELL / seen))
-        said, sigma, inertia = keyframe.inertia.agree(said, sigma, age_s)
-        motion, sigma = self._in_base(said, sigma)
-        pose = self._flat(geometry.orthonormalise(keyframe.pose @ motion))
-        errors = self._flat_errors(self._error_state.moved(keyframe.errors, motion, sigma))
-        covariance = sigma @ self._error_variance @ sigma.T
-        twist, twist_covariance = self._twist(stamp_ns, pose, covariance)
-        if not self._is_plausible(stamp_ns, twist, twist_covariance):
+        if not self._is_plausible(stamp_ns, *self._twist(stamp_ns, *self._moved(said, sigma)[2:])):
             return None
+        said, sigma, inertia = keyframe.inertia.update(said, sigma, age_s)
+        motion, sigma, pose, covariance = self._moved(said, sigma)
+        errors = self._flat_errors(self._error_state.moved(keyframe.errors, motion, sigma))
+        twist, twist_covariance = self._twist(stamp_ns, pose, covariance)
         self._measured = self._estimate(stamp_ns, pose, errors, twist, twist_covariance,
                                         Status.TRACKING if seen >= SEEN_WELL else Status.DEGRADED)
         self._measured_errors = errors
@@ -194,13 +192,20 @@ class VisualOdometry:
         is_due = age_s >= KEYFRAME_S and moved_px >= KEYFRAME_FLOW_PX
         if is_due or moved_px >= FAST_FLOW_PX:
             if self._level:
-                self._level.drove((said / self._metres)[:3])
+                self._level.drove((said / self._height_scale)[:3])
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]
             self._set_keyframe(stamp_ns, view, pose, errors, inertia, marks)
         else:
             self._marks.append(_Mark(stamp_ns, pose, covariance))
         return self._measured
+
+    def _moved(self, said: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The view's motion since the keyframe and its sigma (6,) -> the base's motion (4, 4), its errors'
+        (6, 6) as of `_in_base`, the pose (4, 4), and the motion's covariance (6, 6)."""
+        motion, sigma = self._in_base(said, sigma)
+        pose = self._flat(geometry.orthonormalise(self._keyframe.pose @ motion))
+        return motion, sigma, pose, sigma @ self._error_variance @ sigma.T
 
     def _twist(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray):
         """Twist (6,) and its covariance over KEYFRAME_S, or since there is a mark to take it from.
@@ -228,7 +233,7 @@ class VisualOdometry:
                                                              twist_covariance * grown_s**2))
         if not self._is_frozen(view) and texture(view) >= SEEN_WELL:
             age_s = (stamp_ns - self._keyframe.stamp_ns) * 1e-9
-            self._set_keyframe(stamp_ns, view, pose, errors, self._keyframe.inertia.after(age_s))
+            self._set_keyframe(stamp_ns, view, pose, errors, self._keyframe.inertia.predict(age_s))
             self._flow_px_s = 0.0
         return self._estimate(stamp_ns, pose, errors, last.twist, twist_covariance,
                               Status.DEGRADED if unseen_s <= self.max_gap_s else Status.LOST,
@@ -249,7 +254,7 @@ class VisualOdometry:
     def _set_keyframe(self, stamp_ns: int, view: np.ndarray, pose: np.ndarray, errors: np.ndarray,
                       inertia: Inertia, marks: list[_Mark] | None = None) -> None:
         """marks: those before it that it was measured together with."""
-        self._keyframe = _Keyframe(stamp_ns, view, pose, errors, inertia)
+        self._keyframe = _Keyframe(stamp_ns, view, pose, errors, inertia.at_keyframe())
         self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 
     def _in_base(self, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -62,6 +62,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
         change -= np.linalg.solve(H, g[..., None])[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
+    # A rotation that nothing speaks against is not less certain for having been doubted.
     variance = np.minimum(np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)[:, :6], sigma**2)
     # Where it is farther from the student's than sigma allows, one of the two is wrong by more than it says.
     surprise = ((change[:, :6] / sigma)**2).mean(axis=1, keepdims=True)

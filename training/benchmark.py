@@ -10,6 +10,7 @@ alignment of the whole path. Writes benchmark.json and benchmark.md.
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     lines = []
-    for name in [*student_names(), *([args.teacher] if args.teacher else ())]:
+    drivers = [partial(Student.load, name, "cpu") for name in student_names()]
+    if args.teacher:
+        drivers.append(partial(Teacher, args.teacher))
+    for load in drivers:
         for source in sequences(args.root):
-            student = Student.load(name, "cpu") if isinstance(name, str) else Teacher(name)
+            student = load()
             folder = args.out / student.name / source.name
             result = drive(student, source, folder)
             estimate = trajectory.read(folder / "trajectory.tum")

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from distill_vo import geometry
+from distill_vo.errors import InputError
 from distill_vo.student import WAY_SCALES, Student, StudentSettings, load_network, save
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
@@ -54,6 +55,8 @@ def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     """
     drives = [(*said_by(student, inputs), truth)
               for cache in caches for inputs, truth in forward_drives(cache)]
+    if not all(np.isfinite(np.concatenate(said[:2])).all() for said in drives):
+        raise InputError(f"{student.name}: does not make finite motions on these drives; train it anew.")
     scales = [_length(truth) / _length(motions) for motions, _, truth in drives if _length(motions)]
     scale = float(np.clip(np.median(scales or [1.0]), *WAY_SCALES))
     errors = error_model([(mistaken(motions, scale, sign) - truth) / mistaken(sigmas, scale, 0)

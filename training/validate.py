@@ -13,10 +13,10 @@ from distill_vo.inertia import Inertia
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student, mirror_averaged
 from training.data.cache import PairCache
+from training.data.drive import DT
 from training.twins import levelled
 
 CHUNK = 256  # pairs sent through the network at once
-FRAME_S = 0.1  # between the frames of streets, and of KITTI
 
 
 class Prediction(NamedTuple):
@@ -58,13 +58,16 @@ def forward_drives(cache: PairCache) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def said_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A student's motions and sigmas (N, 6) of consecutive inputs, in line with inertia as on the robot."""
+    """A student's motions and sigmas (N, 6) of consecutive inputs, in line with inertia as on the robot.
+
+    The frames of streets, and of KITTI, are 0.1 s apart.
+    """
     found, inertia = predict(student.network, inputs, student.device), Inertia()
     chunks = [slice(start, start + CHUNK) for start in range(0, len(inputs), CHUNK)]
     said = [student.refined(inputs[k].astype(np.float32), found.motions[k], found.sigmas[k]) for k in chunks]
     motions, sigmas = (np.concatenate(part) for part in zip(*said, strict=True))
     for k in range(len(motions)):
-        motions[k], sigmas[k], inertia = inertia.agree(motions[k], sigmas[k], FRAME_S)
+        motions[k], sigmas[k], inertia = inertia.at_keyframe().update(motions[k], sigmas[k], DT)
     return motions, sigmas
 
 

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 
 from distill_vo import geometry
 from distill_vo.errors import InputError
+from distill_vo.frontend import DenseFlow
+from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.student import StudentSettings, save
 from distill_vo.trajectory import Trajectory
 from training import benchmark
+from training.benchmark import Teacher
 
 
 @pytest.fixture
@@ -40,3 +45,14 @@ def test_what_cannot_be_computed_is_a_dash(truth):
 def test_a_folder_without_sequences_is_refused(tmp_path):
     with pytest.raises(InputError, match="sequences"):
         benchmark.sequences(tmp_path)
+
+
+def test_a_teacher_at_the_wheel_remembers_the_pairs_before(tmp_path):
+    torch.manual_seed(0)
+    shape = NetworkSettings("dense_flow", ((3, 2, 4),), (16,), hint_layer=1, lstm_layers=1, lstm_width=8)
+    save(tmp_path / "teacher.safetensors", PoseRegressor(shape), StudentSettings(shape))
+    pair = np.random.default_rng(0).normal(0, 3, DenseFlow.shape).astype(np.float32)
+    first, anew = Teacher(tmp_path / "teacher.safetensors"), Teacher(tmp_path / "teacher.safetensors")
+    (once, _), (again, _) = first(pair), first(pair)
+    assert not np.allclose(once, again, rtol=1e-3)
+    np.testing.assert_array_equal(anew(pair)[0], once)
