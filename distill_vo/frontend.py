@@ -169,10 +169,11 @@ def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.
     (12, 40, 5): x and y from the cell's centre, u and v, pixels; 1 where it was found, else 0.
     """
     columns, rows = GRID
-    strength = cv2.cornerMinEigenVal(previous, 3)
-    strength = strength.reshape(rows, CELL, columns, CELL).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
+    half, side = cv2.resize(previous, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), CELL // 2
+    strength = cv2.cornerMinEigenVal(half, 3)
+    strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     best = strength.argmax(-1)
-    inside = np.stack([best % CELL, best // CELL], -1)
+    inside = np.stack([best % side, best // side], -1) * 2 + 0.5
     corners = np.zeros((rows, columns, 5), np.float32)
     is_corner = strength.max(-1) > LEAST_CORNER
     if not is_corner.any():
