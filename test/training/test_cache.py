@@ -15,7 +15,7 @@ from distill_vo.errors import InputError
 from distill_vo.frontend import DenseFlow, StackedFrames
 from training import prepare as preparing
 from training.data import shards as sharding
-from training.data.cache import PairCache, file_digest, join_digests
+from training.data.cache import FORMAT, PairCache, file_digest, join_digests
 from training.data.drives import Drive, TrueFrame
 from training.data.shards import join, write_shard
 
@@ -133,7 +133,7 @@ def test_caches_that_are_refused(tmp_path):
         PairCache.open(cache.path, "dense_flow")
     inputs.write_bytes(data)
     for wrong, sentence in ((text[:50], "cache.json: is damaged"), ("[]", "cache.json: is damaged"),
-                            (text.replace('"format": 2', '"format": 9'), "was written in format 9"),
+                            (text.replace(f'"format": {FORMAT}', '"format": 9'), "was written in format 9"),
                             (text.replace('"stop": 5', '"stop": 6'), "disagree on the number of pairs")):
         index.write_text(wrong)
         with pytest.raises(InputError, match=sentence):
