@@ -57,8 +57,15 @@ def test_a_student_that_is_right_is_left_alone():
 def test_what_moves_by_itself_is_not_believed():
     x = world(TRUE)
     x[6:8, 4:9, 10:22] += np.array([6.0, 1.0])[:, None, None]  # another car
-    x[2:4, :, :8] = 0.0  # and something that goes as fast as the camera
+    x[2:4, :7, 14:26] = 0.0  # and, in the lane, one that goes as fast as the camera
     assert (np.abs(corrected(x, TRUE + 0.7 * SIGMA) - TRUE) < 0.3 * SIGMA).all()
+
+
+def test_what_stands_beside_the_lane_does_not_make_the_way_longer():
+    x = world(TRUE)
+    x[2:4, :, :13] *= 1.3  # kerbs and hedges: nearer than the road under them
+    x[2:4, :, 27:] *= 1.3
+    np.testing.assert_allclose(corrected(x, TRUE), corrected(world(TRUE), TRUE), atol=1e-12)
 
 
 def test_without_the_road_the_way_is_as_long_as_the_student_says():
