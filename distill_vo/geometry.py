@@ -122,19 +122,24 @@ def quaternion_from_matrix(R: np.ndarray) -> np.ndarray:
     best-conditioned multiple of q (Shepperd 1978, without branches).
     """
     R = np.asarray(R, float)
-    m = {(i, j): R[..., i, j] for i in range(3) for j in range(3)}
-    trace = m[0, 0] + m[1, 1] + m[2, 2]
-    rows = [
-        [1 + 2 * m[0, 0] - trace, m[1, 0] + m[0, 1], m[2, 0] + m[0, 2], m[2, 1] - m[1, 2]],
-        [m[1, 0] + m[0, 1], 1 + 2 * m[1, 1] - trace, m[2, 1] + m[1, 2], m[0, 2] - m[2, 0]],
-        [m[2, 0] + m[0, 2], m[2, 1] + m[1, 2], 1 + 2 * m[2, 2] - trace, m[1, 0] - m[0, 1]],
-        [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], 1 + trace],
-    ]
-    outer = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    outer = np.eye(4) + (R.reshape(*R.shape[:-2], 9) @ _OUTER).reshape(*R.shape[:-2], 4, 4)
     best = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)
     q = np.take_along_axis(outer, best[..., None, None], axis=-2)[..., 0, :]
     q = q / np.linalg.norm(q, axis=-1, keepdims=True)
     return np.where(q[..., 3:] < 0, -q, q)
+
+
+def _outer() -> np.ndarray:
+    """(9, 16): what each element of R adds to four times q q^T."""
+    m = np.eye(9).reshape(3, 3, 9)
+    x, y, z = m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]
+    xy, xz, yz = m[1, 0] + m[0, 1], m[2, 0] + m[0, 2], m[2, 1] + m[1, 2]
+    trace = m[0, 0] + m[1, 1] + m[2, 2]
+    xx, yy, zz = (2 * m[i, i] - trace for i in range(3))
+    return np.array([xx, xy, xz, x, xy, yy, yz, y, xz, yz, zz, z, x, y, z, trace]).T
+
+
+_OUTER = _outer()
 
 
 def from_position_quaternion(position: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
