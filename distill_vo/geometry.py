@@ -16,7 +16,7 @@ OPTICAL_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 # Row i is skew of the i-th axis, flattened.
 _SKEW = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0.0]])
 
-_SMALL_ANGLE = 1e-4  # rad; below it the series is exact to float64
+_SMALL_ANGLE = 1e-3  # rad; below it the series is exact to float64
 
 
 def skew(v: np.ndarray) -> np.ndarray:
@@ -24,21 +24,26 @@ def skew(v: np.ndarray) -> np.ndarray:
     return (np.asarray(v, float) @ _SKEW).reshape(*np.shape(v), 3)
 
 
-def _angle_series(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """sin(t)/t, (1-cos(t))/t^2 and (t-sin(t))/t^3, finite at 0. theta (...) -> three (..., 1, 1)."""
-    theta = np.asarray(theta)[..., None, None]
-    small = theta < _SMALL_ANGLE
-    t = np.where(small, 1.0, theta)
-    a = np.where(small, 1 - theta**2 / 6, np.sin(t) / t)
-    b = np.where(small, 0.5 - theta**2 / 24, (1 - np.cos(t)) / t**2)
-    c = np.where(small, 1 / 6 - theta**2 / 120, (t - np.sin(t)) / t**3)
-    return a, b, c
+def _sines(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """sin(t)/t and (1-cos(t))/t^2, finite at 0. theta (...) -> two (..., 1, 1)."""
+    turns = np.asarray(theta)[..., None, None] / np.pi
+    return np.sinc(turns), np.sinc(turns / 2) ** 2 / 2
+
+
+def _left_jacobian(r: np.ndarray) -> np.ndarray:
+    """Rotation vector (..., 3) -> (..., 3, 3), by which exp turns the translational part."""
+    theta, k = np.linalg.norm(r, axis=-1), skew(r)
+    a, b = _sines(theta)
+    square = np.square(theta)[..., None, None]
+    small = square < _SMALL_ANGLE**2
+    c = np.where(small, 1 / 6 - square / 120, (1 - a) / np.where(small, 1.0, square))
+    return np.eye(3) + b * k + c * k @ k
 
 
 def rotation_exp(r: np.ndarray) -> np.ndarray:
     """Rotation vector (..., 3) rad -> rotation matrix (..., 3, 3) (Rodrigues)."""
     k = skew(r)
-    a, b, _ = _angle_series(np.linalg.norm(r, axis=-1))
+    a, b = _sines(np.linalg.norm(r, axis=-1))
     return np.eye(3) + a * k + b * k @ k
 
 
@@ -65,19 +70,13 @@ def exp(xi: np.ndarray) -> np.ndarray:
     """Tangent vector (..., 6) -> transform (..., 4, 4)."""
     xi = np.asarray(xi, float)
     rho, r = xi[..., :3], xi[..., 3:]
-    k = skew(r)
-    _, b, c = _angle_series(np.linalg.norm(r, axis=-1))
-    v = np.eye(3) + b * k + c * k @ k
-    return _assemble(rotation_exp(r), (v @ rho[..., None])[..., 0])
+    return _assemble(rotation_exp(r), (_left_jacobian(r) @ rho[..., None])[..., 0])
 
 
 def log(T: np.ndarray) -> np.ndarray:
     """Transform (..., 4, 4) -> tangent vector (..., 6)."""
     r = rotation_log(T[..., :3, :3])
-    k = skew(r)
-    _, b, c = _angle_series(np.linalg.norm(r, axis=-1))
-    v = np.eye(3) + b * k + c * k @ k
-    rho = np.linalg.solve(v, T[..., :3, 3, None])[..., 0]
+    rho = np.linalg.solve(_left_jacobian(r), T[..., :3, 3, None])[..., 0]
     return np.concatenate([rho, r], axis=-1)
 
 
