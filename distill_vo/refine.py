@@ -30,6 +30,7 @@ LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
 LANE_M = 2.0  # to either side; beyond it kerbs, cars and hedges rise above the road and seem to move faster
 ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.1, 0.03, 0.0003  # one sigma; the last times the distance squared
 ROAD_ALIKE = 20.0  # how many cells err together
+LEAST_SURE = 0.1  # one sigma is at least this share of what was corrected
 NEAREST_M = 1.0  # in front of the camera; nearer things are not seen
 PLANE_RAD = np.radians([0.2, 0.5])  # one sigma of the road's pitch and roll against the view's
 
@@ -66,7 +67,8 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     variance = np.minimum(np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)[:, :6], sigma**2)
     # Where it is farther from the student's than sigma allows, one of the two is wrong by more than it says.
     surprise = ((change[:, :6] / sigma)**2).mean(axis=1, keepdims=True)
-    return refined, np.sqrt(variance * np.maximum(surprise, 1.0))
+    sigma = np.sqrt(variance * np.maximum(surprise, 1.0))
+    return refined, np.maximum(sigma, LEAST_SURE * np.abs(change[:, :6]))
 
 
 def _add(H, g, error: np.ndarray, J: np.ndarray, weight: np.ndarray):

@@ -100,3 +100,9 @@ def test_pairs_of_a_batch_do_not_mix():
     said = np.stack([TRUE, 0.5 * TRUE]) + 0.5 * SIGMA
     both, _ = refine(x, said, np.stack([SIGMA, SIGMA]))
     np.testing.assert_allclose(both[1], corrected(x[1], said[1]), atol=1e-12)
+
+
+def test_a_correction_is_sure_to_a_tenth_of_itself_at_best():
+    said = TRUE + 20 * SIGMA * np.eye(6)[4]  # of the turn, by far more than its sigma
+    (motion,), (sigma,) = refine(world(TRUE)[None], said[None], SIGMA[None])
+    assert sigma[4] >= 0.099 * np.abs(said[4] - motion[4])
