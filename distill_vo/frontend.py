@@ -62,10 +62,11 @@ class DenseFlow:
         pixels of 0.1 m, of cells 2 m long and 0.3 m wide, the farthest row first; of the corner in each cell
         of the view x and y from the cell's centre, u, v, and 1 where there is one that was found again.
         """
-        halves = (cv2.resize(view, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-                  for view in (previous, current))
+        halves = [cv2.resize(view, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                  for view in (previous, current)]
         view = 2 * _cells(self._dis.calc(*halves, None))
-        found = view, _cells(self._road(previous, current)), _corners(previous, current, view)
+        corners = _corners(previous, current, _best_corners(halves[0]), view)
+        found = view, _cells(self._road(previous, current)), corners
         return np.ascontiguousarray(np.concatenate(found, axis=2).transpose(2, 0, 1))
 
     @staticmethod
@@ -163,31 +164,35 @@ def _cells(flow: np.ndarray) -> np.ndarray:
     return cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA)
 
 
-def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """The best corner of each cell and where it went, sought where the flow of its cell (12, 40, 2) leads.
-
-    (12, 40, 5): x and y from the cell's centre, u and v, pixels; 1 where it was found, else 0.
-    """
-    columns, rows = GRID
-    half, side = cv2.resize(previous, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), CELL // 2
+def _best_corners(half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A view at half the size -> the best corner of each cell, (12, 40, 2) x and y from the cell's centre in
+    pixels of the whole view, and whether it is one (12, 40)."""
+    (columns, rows), side = GRID, CELL // 2
     strength = cv2.cornerMinEigenVal(half, 3)
     strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     best = strength.argmax(-1)
-    inside = np.stack([best % side, best // side], -1) * 2 + 0.5
-    corners = np.zeros((rows, columns, 5), np.float32)
-    is_corner = strength.max(-1) > LEAST_CORNER
+    return 2 * np.stack([best % side, best // side], -1) - (side - 1.0), strength.max(-1) > LEAST_CORNER
+
+
+def _corners(previous: np.ndarray, current: np.ndarray, best: tuple[np.ndarray, np.ndarray],
+             flow: np.ndarray) -> np.ndarray:
+    """Where the best corner of each cell went, sought where the flow of its cell (12, 40, 2) leads.
+
+    (12, 40, 5): x and y from the cell's centre, u and v, pixels; 1 where it was found, else 0.
+    """
+    offset, is_corner = best
+    corners = np.zeros((*is_corner.shape, 5), np.float32)
     if not is_corner.any():
         return corners
-    start = (inside + _CELL_ORIGINS)[is_corner].astype(np.float32)
+    start = (CELL_CENTRES + offset)[is_corner].astype(np.float32)
     end, found, unlike = cv2.calcOpticalFlowPyrLK(
         previous, current, start, start + flow[is_corner], winSize=(WINDOW_PX, WINDOW_PX), maxLevel=0,
         criteria=_UNTIL, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
-    seen = np.concatenate([inside[is_corner] - (CELL - 1) / 2, end - start, np.ones_like(found)], axis=1)
+    seen = np.concatenate([offset[is_corner], end - start, np.ones_like(found)], axis=1)
     corners[is_corner] = np.where((found == 1) & (unlike < MOST_UNLIKE), seen, 0)
     return corners
 
 
-_CELL_ORIGINS = CELL * np.stack(np.meshgrid(np.arange(GRID[0]), np.arange(GRID[1])), -1)
 _UNTIL = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.05)
 
 
