@@ -72,13 +72,9 @@ class Student:
         refined by what geometry says.
         """
         lead, x = x.shape[:-3], x.reshape(-1, *x.shape[-3:])
-        both = np.stack([x, self.front_end.mirrored(x)])
-        motion, sigma = self.refined(x, *mirror_averaged(self.look(torch.from_numpy(both).to(self.device))))
+        out = self.network(torch.from_numpy(np.stack([x, self.front_end.mirrored(x)])).to(self.device))
+        motion, sigma = self.refined(x, *mirror_averaged(out))
         return motion.reshape(*lead, MOTION), sigma.reshape(*lead, MOTION)
-
-    def look(self, both: torch.Tensor) -> Regression:
-        """What the network says of pairs and of their mirrored twins (2, N, C, H, W)."""
-        return self.network(both)
 
     def refined(self, x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Front-end output (N, C, H, W), the network's motions and sigmas (N, 6) -> the student's."""

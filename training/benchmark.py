@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_vo import trajectory
 from distill_vo.errors import InputError
 from distill_vo.evaluation.report import as_camera, summary, write_results
-from distill_vo.networks import Regression
+from distill_vo.networks import PoseRegressor, Regression
 from distill_vo.odometry import VisualOdometry
 from distill_vo.sources import Source, open_source
 from distill_vo.student import Student, load_network, student_names
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     lines = []
     drivers = [partial(Student.load, name, "cpu") for name in student_names()]
     if args.teacher:
-        drivers.append(partial(Teacher, args.teacher))
+        drivers.append(partial(load_teacher, args.teacher))
     for load in drivers:
         for source in sequences(args.root):
             student = load()
@@ -60,18 +60,23 @@ def run(args: argparse.Namespace) -> None:
     print(markdown(content))
 
 
-class Teacher(Student):
-    """A recurrent network at the wheel: it remembers every pair of images that it was shown."""
+class Remembering(nn.Module):
+    """A recurrent network that goes on from the state in which the last input left it."""
 
-    def __init__(self, path: Path):
-        network, settings, digest = load_network(path)
-        super().__init__(network, settings, path.stem, digest)
-        self._memory = None
+    def __init__(self, network: PoseRegressor):
+        super().__init__()
+        self.network, self._state = network, None
 
-    def look(self, both: Tensor) -> Regression:
-        out = self.network(both, self._memory)
-        self._memory = out.state
+    def forward(self, x: Tensor) -> Regression:
+        out = self.network(x, self._state)
+        self._state = out.state
         return out
+
+
+def load_teacher(path: Path) -> Student:
+    """A teacher that drives as students do, and remembers every pair of images that it was shown."""
+    network, settings, digest = load_network(path)
+    return Student(Remembering(network), settings, path.stem, digest)
 
 
 def sequences(root: Path) -> list[Source]:
