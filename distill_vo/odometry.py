@@ -12,7 +12,7 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera, CanonicalView
-from distill_vo.inertia import Inertia
+from distill_vo.inertia import ACCELERATION, Inertia
 from distill_vo.level import LEAST_RAD, Level
 from distill_vo.student import Student
 from distill_vo.uncertainty import ErrorState
@@ -60,7 +60,7 @@ MOVING = np.array([0.5, 0.1])  # m/s, rad/s; what moves faster does not stop bet
 _ORIGIN_COVARIANCE = np.diag([1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4]) ** 2
 _PLANAR = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 1.0])  # the axes in which it moves
 _UNKNOWN_TWIST_COVARIANCE = np.diag([10.0, 10.0, 10.0, 1.0, 1.0, 1.0]) ** 2  # before any motion
-_UNSEEN_ACCELERATION = np.array([2.0, 2.0, 2.0, 0.5, 0.5, 0.5])  # m/s^2, rad/s^2, one sigma
+_UNSEEN_ACCELERATION = np.array([ACCELERATION] * 3 + [0.5] * 3)  # m/s^2, rad/s^2, one sigma
 _LONGEST_S = 20.0  # for which an unseen robot's uncertainty grows
 
 
@@ -176,8 +176,8 @@ class VisualOdometry:
         moved_px = self.student.front_end.moved_px(x)
         said, sigma = self.student(x)
         said = said * self._height_scale * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0)
-        sigma = sigma * self._height_scale * (np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
-                                        * max(1.0, SEEN_WELL / seen))
+        sigma = sigma * self._height_scale * np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
+        sigma *= max(1.0, SEEN_WELL / seen)
         if not self._is_plausible(stamp_ns, *self._twist(stamp_ns, *self._moved(said, sigma)[2:])):
             return None
         said, sigma, inertia = keyframe.inertia.update(said, sigma, age_s)
