@@ -1,7 +1,8 @@
 # make demo                 a street never seen -> bag -> the node over DDS -> figures and a picture
 # make demo SEQUENCE=DIR    the same with a KITTI sequence folder
 # make test                 the tests
-# make model                the default student from nothing: streets, teacher, trust, student, its card (hours)
+# make model                the default student from nothing: streets, teacher, trust, student, its card
+#                           (about an hour and a half on two cores)
 # make lint                 ruff
 # Each builds .venv first if it is not there; PYTHON=python3.12 names the Python to build it from.
 
@@ -10,6 +11,9 @@ VENV   := .venv
 # Which ROS 2 the environment was built for: a sourced one, or the wheels.
 READY  := $(VENV)/.ready-$(or $(ROS_DISTRO),wheels)
 RUN    := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST $(VENV)/bin/python
+# How many processes train together: one a core of a small machine, or one a GPU.
+PROCESSES ?= 2
+TRAIN  := $(RUN) -m torch.distributed.run --standalone --nproc-per-node $(PROCESSES) -m training
 
 .PHONY: demo test model lint
 .DELETE_ON_ERROR:
@@ -26,10 +30,11 @@ model: $(VENV)/.installed
 	@$(RUN) -m training prepare config/rehearsal_train.yaml --out cache/train
 	@$(RUN) -m training prepare config/rehearsal_validation.yaml --strides 1 --out cache/validation
 	@$(RUN) -m training prepare config/rehearsal_calibration.yaml --strides 1 --out cache/calibration
-	@$(RUN) -m training teacher config/teacher.yaml --cache cache/train --validation cache/validation \
+	@$(TRAIN) teacher config/teacher.yaml --cache cache/train --validation cache/validation \
 	    --out runs/teacher
-	@$(RUN) -m training trust --teacher runs/teacher/teacher.safetensors --cache cache/train --out runs/trust
-	@$(RUN) -m training distil config/flow-s.yaml --teacher runs/teacher/teacher.safetensors \
+	@$(RUN) -m training trust config/flow-s.yaml --teacher runs/teacher/teacher.safetensors \
+	    --cache cache/train --out runs/trust
+	@$(TRAIN) distil config/flow-s.yaml --teacher runs/teacher/teacher.safetensors \
 	    --cache cache/train --validation cache/validation --out runs/flow-s
 	@$(RUN) -m training calibrate runs/flow-s/flow-s.safetensors --validation cache/calibration
 	@$(RUN) -m training card runs/flow-s --validation cache/validation --out distill_vo/models \

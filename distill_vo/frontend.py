@@ -49,8 +49,7 @@ class DenseFlow:
 
     def __init__(self):
         # At half the size DIS does what it would do at its finest scale but one, without its last enlarging.
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._dis.setFinestScale(1)
+        self._dis = _dense_inverse_search(finest_scale=1)
         self._road = RoadFlow()
         # DIS cuts the image into one stripe a thread and its result depends on the cuts.
         cv2.setNumThreads(1)
@@ -95,7 +94,7 @@ class RoadFlow:
     """
 
     def __init__(self):
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._dis = _dense_inverse_search(finest_scale=2)
         near, far = ROAD_AHEAD_M
         z = np.arange(far, near, -ROAD_PIXEL_M)[:, None] - ROAD_PIXEL_M / 2
         x = np.arange(-ROAD_ASIDE_M, ROAD_ASIDE_M, ROAD_PIXEL_M)[None] + ROAD_PIXEL_M / 2
@@ -113,6 +112,14 @@ class RoadFlow:
         start = np.empty((*now.shape, 2), np.float32)
         start[:] = _coarse_shift(now, before)
         return -self._dis.calc(now, before, start)
+
+
+def _dense_inverse_search(finest_scale: int) -> cv2.DISOpticalFlow:
+    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    dis.setFinestScale(finest_scale)
+    # Patches of 8 pixels that overlap by 2 instead of 4: half the time, and means over cells are as good.
+    dis.setPatchStride(6)
+    return dis
 
 
 def seen_on_road(x, z) -> tuple:

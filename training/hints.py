@@ -20,12 +20,14 @@ from tqdm import tqdm
 
 from distill_vo.frontend import LOOKS_DOWN
 from distill_vo.networks import PoseRegressor
-from distill_vo.student import load_network
+from distill_vo.student import Student, load_network
 from distill_vo.trajectory import write_whole
 from training import losses
 from training.batches import Batch
 from training.data.cache import PairCache
-from training.twins import SWEEP_DEG, TWINS, twins
+from training.data.drive import DT
+from training.twins import SWEEP_DEG, TWINS, levelled, moved_by_twins, twins
+from training.validate import said_by
 
 CHUNK = 256  # pairs sent through the teacher at once
 
@@ -44,8 +46,8 @@ class Taught:
 class TeacherOutputs:
     """Outputs for all pairs of a cache, of each twin. error is e_i (twins, N)."""
 
-    def __init__(self, folder: Path, cache: PairCache, rotation_weight: float):
-        self.motions = np.load(folder / "motions.npy", mmap_mode="r")
+    def __init__(self, folder: Path, motions: np.ndarray, rotation_weight: float):
+        self.motions = motions  # (twins, N, 6)
         self.hints = np.load(folder / "hints.npy", mmap_mode="r")
         bins = folder / "logits.npy"
         self.logits = np.load(bins, mmap_mode="r") if bins.exists() else None
@@ -69,9 +71,13 @@ class TeacherOutputs:
                       self.error[at].to(device)[:, None], self.trust[at].to(device)[:, None])
 
 
-def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, device) -> TeacherOutputs:
-    """Open the outputs of this teacher for this cache, after computing them if they are not there."""
-    network, _, digest = load_network(teacher)
+def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, device,
+                    imitate: str = "network") -> TeacherOutputs:
+    """Open the outputs of this teacher for this cache, after computing them if they are not there.
+
+    imitate: which motions, see ObjectiveSettings.
+    """
+    network, settings, digest = load_network(teacher)
     key = hashlib.sha256(f"{digest} {cache.digest} {SWEEP_DEG} {LOOKS_DOWN}".encode()).hexdigest()[:16]
     folder = cache.path / f"teacher-{key}"
     if not folder.exists():
@@ -83,7 +89,33 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
                 os.replace(beside, folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    return TeacherOutputs(folder, cache, rotation_weight)
+    if imitate == "network":
+        motions = np.load(folder / "motions.npy", mmap_mode="r")
+    else:
+        motions = _of_twins(_driven(Student(network, settings, teacher.stem, digest, device), cache, folder),
+                            TWINS[cache.front_end])
+    return TeacherOutputs(folder, motions, rotation_weight)
+
+
+def _driven(teacher: Student, cache: PairCache, folder: Path) -> np.ndarray:
+    """The motions (N, 6) by which the teacher would drive, of levelled cameras; computed once."""
+    file = folder / "driven.npy"
+    if not file.exists():
+        motions = np.empty((len(cache), 6))
+        for track in tqdm(cache.tracks, "driven", unit="track", disable=None):
+            rows = slice(track.start, track.stop)
+            motions[rows], _ = said_by(teacher, levelled(cache, rows)[0], abs(track.stride) * DT)
+        beside = folder / f".driven.{os.getpid()}.npy"
+        np.save(beside, motions)
+        os.replace(beside, file)
+    return np.load(file)
+
+
+def _of_twins(motions: np.ndarray, count: int) -> np.ndarray:
+    """Motions (N, 6) of levelled cameras -> of all their twins (count, N, 6) float32."""
+    rows = np.arange(len(motions))
+    said = [moved_by_twins(motions, rows, np.full(len(rows), twin)) for twin in range(count)]
+    return np.stack(said).astype(np.float32)
 
 
 @torch.inference_mode()

@@ -28,6 +28,9 @@ class ObjectiveSettings:
 
     objective: ObjectiveName = "attentive"
     hint: HintName = "aht"
+    # Which of the teacher's motions: its network's own, or those by which it would drive, refined by geometry
+    # and in line with inertia as a student's are on the robot.
+    imitate: Literal["network", "driven"] = "network"
     stages: Literal["two", "joint"] = "two"  # hint training first, then the rest; or both at once
     alpha: float = 0.5  # share of the student loss
     rotation_weight: float = 1e4  # m^2/rad^2: a tenth of a degree weighs as much as 0.17 m

@@ -1,6 +1,7 @@
 """Show how far a teacher can be trusted: Phi over a whole training set, its histogram, where it is low.
 
-  python -m training trust --teacher runs/teacher/teacher.safetensors --cache cache/train --out runs/trust
+  python -m training trust config/flow-s.yaml --teacher runs/teacher/teacher.safetensors \\
+      --cache cache/train --out runs/trust
 
 Writes trust.json (eta, quantiles of e and Phi), histogram.png, map.png (Phi along the drives in which the
 teacher errs most) and worst.png (what the front end saw of the pairs with the largest e).
@@ -13,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from distill_vo import geometry
+from distill_vo import settings as typed
 from distill_vo.student import load_network
 from distill_vo.trajectory import write_whole
 from training import losses, objectives
 from training.data.cache import PairCache
+from training.distil import DistilSettings
 from training.hints import TeacherOutputs, teacher_outputs
-from training.objectives import ObjectiveSettings
 from training.results import provenance
 from training.twins import levelled
 from training.validate import chain, forward_tracks
@@ -28,20 +30,16 @@ SHOWN = 6  # drives on the map, pairs among the worst
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    defaults = ObjectiveSettings()
+    parser.add_argument("settings", type=Path, help="of the student it is to teach, see config/flow-s.yaml")
     parser.add_argument("--teacher", type=Path, required=True, help="file that `teacher` wrote")
     parser.add_argument("--cache", type=Path, required=True, help="pairs it was trained on")
     parser.add_argument("--out", type=Path, required=True, help="folder for figures and pictures")
-    parser.add_argument("--eta", choices=("range", "quantile"), default=defaults.eta,
-                        help="eq. 10, or a variant that no outlier can stretch (default: %(default)s)")
-    parser.add_argument("--rotation-weight", type=float, default=defaults.rotation_weight,
-                        help="m^2/rad^2 (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
-    settings = ObjectiveSettings(eta=args.eta, rotation_weight=args.rotation_weight)
+    settings = typed.load(DistilSettings, args.settings).objective
     cache = PairCache.open(args.cache, load_network(args.teacher)[1].network.front_end)
-    teacher = teacher_outputs(args.teacher, cache, args.rotation_weight, "cpu")
+    teacher = teacher_outputs(args.teacher, cache, settings.rotation_weight, "cpu", settings.imitate)
     eta = objectives.set_trust(teacher, settings)
     content = provenance() | describe(teacher, eta)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -59,6 +59,12 @@ def levelled(cache: PairCache, rows: slice) -> tuple[np.ndarray, np.ndarray]:
     return _seen_turned(inputs, motions, _pitched(cache.level[rows]))
 
 
+def moved_by_twins(motions: np.ndarray, rows: np.ndarray, twin: np.ndarray) -> np.ndarray:
+    """Motions (B, 6) of rows (B,), as levelled cameras say them -> the same motions said by their twins."""
+    motions = _turned_motions(motions, mounting(rows, twin))
+    return np.where((twin % 2 == 1)[:, None], MIRROR_SIGNS * motions, motions)
+
+
 def _pitched(down: np.ndarray) -> np.ndarray:
     """Rotations (B, 3, 3) from a camera to one that looks further down by so much (B,), rad."""
     return geometry.rotation_exp(np.stack([down, 0 * down, 0 * down], axis=-1))
@@ -66,7 +72,11 @@ def _pitched(down: np.ndarray) -> np.ndarray:
 
 def _seen_turned(inputs: np.ndarray, motions: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     inputs = turned(torch.from_numpy(np.array(inputs, np.float32)), torch.from_numpy(R).float()).numpy()
-    return inputs, (R[:, None] @ motions.reshape(-1, 2, 3, 1)).reshape(-1, 6)
+    return inputs, _turned_motions(motions, R)
+
+
+def _turned_motions(motions: np.ndarray, R: np.ndarray) -> np.ndarray:
+    return (R[:, None] @ motions.reshape(-1, 2, 3, 1)).reshape(-1, 6)
 
 
 def mounting(rows: np.ndarray, twin: np.ndarray) -> np.ndarray:

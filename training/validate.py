@@ -57,17 +57,17 @@ def forward_drives(cache: PairCache) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     return (levelled(cache, rows) for rows in forward_tracks(cache))
 
 
-def said_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def said_by(student: Student, inputs: np.ndarray, seconds: float = DT) -> tuple[np.ndarray, np.ndarray]:
     """A student's motions and sigmas (N, 6) of consecutive inputs, in line with inertia as on the robot.
 
-    The frames of streets, and of KITTI, are 0.1 s apart.
+    seconds: between the two frames of a pair; those of streets, and of KITTI, are 0.1 s apart.
     """
     found, inertia = predict(student.network, inputs, student.device), Inertia()
     chunks = [slice(start, start + CHUNK) for start in range(0, len(inputs), CHUNK)]
     said = [student.refined(inputs[k].astype(np.float32), found.motions[k], found.sigmas[k]) for k in chunks]
     motions, sigmas = (np.concatenate(part) for part in zip(*said, strict=True))
     for k in range(len(motions)):
-        motions[k], sigmas[k], inertia = inertia.at_keyframe().update(motions[k], sigmas[k], DT)
+        motions[k], sigmas[k], inertia = inertia.at_keyframe().update(motions[k], sigmas[k], seconds)
     return motions, sigmas
 
 

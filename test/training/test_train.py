@@ -20,7 +20,7 @@ from training.objectives import ObjectiveSettings
 from training.results import fit_to
 from training.train import TrainingSettings, fabric_for, train
 from training.twins import levelled
-from training.validate import predict
+from training.validate import predict, said_by
 
 STUDENT = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 8)), (16, 24, 16), hint_layer=2, input_scale=3.0)
 TEACHER = replace(STUDENT, fully_connected=(24, 16), hint_layer=1, lstm_layers=2, lstm_width=16)
@@ -106,6 +106,7 @@ def distil(tmp_path, cache, validation, teacher, **objective):
 
 @pytest.mark.parametrize("objective", [
     {"objective": "attentive", "hint": "aht"}, {"objective": "attentive", "hint": "ht", "stages": "joint"},
+    {"objective": "attentive", "hint": "aht", "stages": "joint", "imitate": "driven"},
     {"objective": "soft_target", "hint": "none"}, {"objective": "probabilistic_laplace", "hint": "none"}])
 def test_students_of_every_kind_come_out_as_files_that_drive(tmp_path, cache, validation, teacher, objective):
     assert distil(tmp_path, cache, validation, teacher, **objective) == 0
@@ -132,6 +133,15 @@ def test_stored_teacher_outputs_are_what_the_teacher_says(tmp_path, cache, valid
     mirror = np.array([-1, 1, 1, 1, -1, -1])
     mean = (outputs.motions[0, rows] + mirror * outputs.motions[1, rows]) / 2
     np.testing.assert_allclose(mean, found.motions, atol=1e-6)
+
+
+def test_a_teacher_is_imitated_in_what_it_drives_by(cache, teacher):
+    outputs = teacher_outputs(teacher, cache, 1.0, "cpu", "driven")
+    network, settings, _ = load_network(teacher)
+    rows = slice(100, 200)
+    driven, _ = said_by(Student(network, settings, "teacher"), levelled(cache, rows)[0])
+    np.testing.assert_allclose(outputs.motions[0, rows], driven, atol=1e-6)
+    assert not np.allclose(driven, teacher_outputs(teacher, cache, 1.0, "cpu").motions[0, rows], atol=1e-3)
 
 
 def test_who_comes_second_takes_the_outputs_of_who_was_first(cache, teacher, monkeypatch):

@@ -12,7 +12,7 @@ from distill_vo import geometry
 from distill_vo.camera import CANONICAL
 from distill_vo.frontend import CELL, FRONT_ENDS, HORIZON_ROW, LOOKS_DOWN, MIRROR_SIGNS, ROAD_PIXEL_M
 from training.data.cache import PairCache, Track
-from training.twins import levelled, mounting, turned, twins
+from training.twins import levelled, mounting, moved_by_twins, turned, twins
 
 DOWN = np.array([0.0, np.cos(np.radians(1.1)), np.sin(np.radians(1.1))])  # to the road, canonical camera
 HEIGHT = CANONICAL.mount_height_m
@@ -121,3 +121,11 @@ def test_a_twin_moves_as_its_own_axes_say():
     assert not np.allclose(mount, np.eye(4))
     np.testing.assert_allclose(geometry.from_motion(of_twin), mount @ geometry.from_motion(cache.motions[31])
                                @ geometry.inverse(mount), atol=1e-12)
+
+
+@pytest.mark.parametrize("twin", range(6))
+def test_what_a_levelled_camera_says_a_twin_says_in_its_own_axes(twin):
+    cache, rows = drive(np.radians(2.0)), np.arange(40)
+    of_twin = np.full(40, twin)
+    said = moved_by_twins(levelled(cache, slice(0, 40))[1], rows, of_twin)
+    np.testing.assert_allclose(said, twins(cache, rows, of_twin)[1], atol=1e-12)
