@@ -24,7 +24,7 @@ FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards a
 ALIKE = 0.5  # correlation by which the coarse match is believed
 
 WINDOW_PX = 11  # a side, in which a corner is found again
-LEAST_CORNER = 1e-4  # smaller eigenvalue of its gradients; below it is no corner
+LEAST_CORNER = 2e-3  # smaller eigenvalue of its gradients; what is below it slides along its edge
 MOST_UNLIKE = 12.0  # grey levels, mean difference of a corner's windows; above it is another thing
 
 

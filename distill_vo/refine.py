@@ -17,6 +17,7 @@ from distill_vo.camera import CANONICAL
 from distill_vo.frontend import (
     CELL_CENTRES,
     DOWN_IS_NEARER,
+    HORIZON_ROW,
     LOOKS_DOWN,
     ROAD_CELLS,
     ROAD_PIXEL_M,
@@ -24,8 +25,9 @@ from distill_vo.frontend import (
 )
 
 STEPS, RELAXATION = 4, 1.5  # steps with robust weights fall short by about half of what is left
-ROTATION_DOUBT = 2.0  # times its sigma is how far the network's rotation is believed beside corners
-CORNER_PX, CORNERS_ALIKE = 0.15, 1.4  # one sigma; how many neighbours err together
+WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network is believed beside geometry
+CORNER_PX = 0.15  # one sigma at the horizon
+DEFORMED_PX = 15.0  # below it sigma grows, by the square root of two here: near things change their looks
 LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
 LANE_M = 2.0  # to either side; beyond it kerbs, cars and hedges rise above the road and seem to move faster
 ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.1, 0.03, 0.0003  # one sigma; the last times the distance squared
@@ -43,6 +45,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     x = x.reshape(*x.shape[:2], -1).astype(float)
     there = x[:, 8].any(axis=0)
     begin = _CELLS[:, there] + x[:, 4:6, there]
+    corner_sigma = CORNER_PX * np.hypot(1, np.maximum(begin[:, 1] - HORIZON_ROW, 0) / DEFORMED_PX)
     first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
     shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, _IN_LANE]
     x_before, z_before = (_GROUND - shift).swapaxes(0, 1)
@@ -57,13 +60,13 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     for _ in range(STEPS):
         t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
         H, g = prior[:, None] * np.eye(8), prior * change
-        corners = _off_epipolar_line(t, R, first, second, found)
+        corners = _off_epipolar_line(t, R, first, second, corner_sigma, found)
         H[:, :6, :6], g[:, :6] = _add(H[:, :6, :6], g[:, :6], *corners)
         H, g = _add(H, g, *_off_road(t, R, change[:, 6:], before, road_sigma))
         change -= RELAXATION * np.linalg.solve(H, g[..., None])[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
-    # A rotation that nothing speaks against is not less certain for having been doubted.
+    # A motion that nothing speaks against is not less certain for having been doubted.
     variance = np.minimum(np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)[:, :6], sigma**2)
     # Where it is farther from the student's than sigma allows, one of the two is wrong by more than it says.
     surprise = ((change[:, :6] / sigma)**2).mean(axis=1, keepdims=True)
@@ -83,8 +86,11 @@ def _rays(pixels: np.ndarray) -> np.ndarray:
     return np.stack([u, v, np.ones_like(u)], axis=1)
 
 
-def _off_epipolar_line(t, R, first, second, found):
-    """Pixels by which corners miss their lines (B, N), jacobians (B, 6, N), weights (B, N)."""
+def _off_epipolar_line(t, R, first, second, sigma, found):
+    """Pixels by which corners miss their lines (B, N), jacobians (B, 6, N), weights (B, N).
+
+    first, second (B, 3, N): rays to them; sigma (B, N) pixels; found (B, N) 0..1.
+    """
     E, dE = geometry.skew(t) @ R, _TURNS @ R[:, None]  # by t
     dE = np.concatenate([dE, geometry.skew(t)[:, None] @ dE], axis=1)  # and by R: (B, 6, 3, 3)
     line, back = E @ second, E.swapaxes(1, 2)[:, :2] @ first  # in frame k-1; in frame k, without its last
@@ -95,7 +101,7 @@ def _off_epipolar_line(t, R, first, second, found):
     # The distance changes with its denominator too; without that the way is drawn to where most corners are.
     d_squared = (line[:, None, :2] * d_line[:, :, :2]).sum(2) + (back[:, None] * d_back).sum(2)  # half of it
     J = scale[:, None] * (first[:, None] * d_line).sum(2) - (error / squared)[:, None] * d_squared
-    weight = found / (1 + (error / CORNER_PX)**2) / (CORNERS_ALIKE * CORNER_PX**2)
+    weight = found / (sigma**2 + error**2)
     return error, J, weight
 
 
@@ -122,7 +128,7 @@ def _off_road(t, R, plane, before, sigma):
 
 
 _TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
-_DOUBT = np.array([1.0] * 3 + [ROTATION_DOUBT] * 3)
+_DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
 _CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
 _IN_LANE = np.flatnonzero(np.abs(ROAD_CELLS[..., 0]) < LANE_M)
 _GROUND = ROAD_CELLS.reshape(-1, 2)[_IN_LANE].T  # (2, N) metres

@@ -51,7 +51,9 @@ class TrainingSettings:
 
 def fabric_for(settings: TrainingSettings) -> Fabric:
     """Lightning Fabric on what the machine or `torchrun` offers, seeded."""
-    fabric = Fabric(precision=settings.precision)
+    world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    fabric = Fabric(devices=local, num_nodes=world // local, strategy="ddp" if world > 1 else "auto",
+                    precision=settings.precision)
     fabric.launch()
     fabric.seed_everything(settings.seed, verbose=False)
     return fabric

@@ -174,7 +174,8 @@ def test_two_processes_descend_the_same_curve_as_one(tmp_path, cache, validation
     two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
            *arguments, str(tmp_path / "two")]
     for command in (one, two):
-        subprocess.run(command, check=True, timeout=120, capture_output=True)
+        said = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True).stdout
+        assert said.count('"epoch": 1,') == 1  # and not each for itself
     single, double = (curves(tmp_path / name / "regression") for name in ("one", "two"))
     for a, b in zip(single, double, strict=True):
         assert b == pytest.approx(a, rel=1e-3)
