@@ -2,7 +2,7 @@
 # make demo SEQUENCE=DIR    the same with a KITTI sequence folder
 # make test                 the tests
 # make model                the default student from nothing: streets, teacher, trust, student, its card
-#                           (about an hour and a half on two cores)
+#                           (an hour or two on two cores)
 # make lint                 ruff
 # Each builds .venv first if it is not there; PYTHON=python3.12 names the Python to build it from.
 

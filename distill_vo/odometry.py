@@ -152,6 +152,8 @@ class VisualOdometry:
         self._pitch_rad = pitch_rad
         self.view = CanonicalView(camera, self.student.front_end.colour, pitch_rad)
         self._base_T_view = self._base_T_camera @ geometry.from_motion(np.array([0, 0, 0, -pitch_rad, 0, 0]))
+        self._view_T_base = geometry.inverse(self._base_T_view)
+        self._adjoint = geometry.adjoint(self._base_T_view)
 
     def _start(self, stamp_ns: int, view: np.ndarray) -> Estimate:
         errors = self._error_state.start(self._origin_covariance)
@@ -204,7 +206,7 @@ class VisualOdometry:
         """The view's motion since the keyframe and its sigma (6,) -> the base's motion (4, 4), its errors'
         (6, 6) as of `_in_base`, the pose (4, 4), and the motion's covariance (6, 6)."""
         motion, sigma = self._in_base(said, sigma)
-        pose = self._flat(geometry.orthonormalise(self._keyframe.pose @ motion))
+        pose = self._flat(self._keyframe.pose @ motion)
         return motion, sigma, pose, sigma @ self._error_variance @ sigma.T
 
     def _twist(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray):
@@ -254,7 +256,7 @@ class VisualOdometry:
     def _set_keyframe(self, stamp_ns: int, view: np.ndarray, pose: np.ndarray, errors: np.ndarray,
                       inertia: Inertia, marks: list[_Mark] | None = None) -> None:
         """marks: those before it that it was measured together with."""
-        self._keyframe = _Keyframe(stamp_ns, view, pose, errors, inertia.at_keyframe())
+        self._keyframe = _Keyframe(stamp_ns, view, geometry.orthonormalise(pose), errors, inertia.at_keyframe())
         self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 
     def _in_base(self, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -263,11 +265,10 @@ class VisualOdometry:
         The second maps errors in units of the student's sigma to the tangent space at the base's right.
         """
         view_motion = geometry.from_motion(motion)
-        A = geometry.adjoint(self._base_T_view)
-        base_motion = self._base_T_view @ view_motion @ geometry.inverse(self._base_T_view)
         # The errors are in the axes before the motion, the tangent space's after it.
-        turn = np.kron(np.eye(2), view_motion[:3, :3].T)
-        return base_motion, A @ turn @ np.diag(sigma)
+        turn = np.zeros((6, 6))
+        turn[:3, :3] = turn[3:, 3:] = view_motion[:3, :3].T
+        return self._base_T_view @ view_motion @ self._view_T_base, self._adjoint @ turn * sigma
 
     def _estimate(self, stamp_ns, pose, errors, twist, twist_covariance, status, after_gap=False) -> Estimate:
         in_odom = geometry.rotate_covariance(errors[:6, :6], pose[:3, :3])
