@@ -256,7 +256,8 @@ class VisualOdometry:
     def _set_keyframe(self, stamp_ns: int, view: np.ndarray, pose: np.ndarray, errors: np.ndarray,
                       inertia: Inertia, marks: list[_Mark] | None = None) -> None:
         """marks: those before it that it was measured together with."""
-        self._keyframe = _Keyframe(stamp_ns, view, geometry.orthonormalise(pose), errors, inertia.at_keyframe())
+        pose = geometry.orthonormalise(pose)
+        self._keyframe = _Keyframe(stamp_ns, view, pose, errors, inertia.at_keyframe())
         self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 
     def _in_base(self, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

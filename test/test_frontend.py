@@ -105,3 +105,10 @@ def test_stacked_frames_in_a_mirror_are_the_stacked_mirrored_frames():
     stack = StackedFrames()
     np.testing.assert_array_equal(stack(a[:, ::-1], b[:, ::-1]), stack.mirrored(stack(a, b)))
     np.testing.assert_array_equal(stack(a, b)[3:], b.transpose(2, 0, 1))
+
+
+def test_neither_an_edge_nor_noise_is_a_corner():
+    x, y = np.meshgrid(np.arange(640), np.arange(192))
+    edge = 50 + 150 / (1 + np.exp(-(x + 0.3 * y - 340) / 2))
+    view = (edge + np.random.default_rng(0).normal(0, 5, edge.shape)).clip(0, 255).astype(np.uint8)
+    assert not DenseFlow()(view, view)[8].any()

@@ -61,6 +61,15 @@ def test_what_moves_by_itself_is_not_believed():
     assert (np.abs(corrected(x, TRUE + 0.7 * SIGMA) - TRUE) < 0.3 * SIGMA).all()
 
 
+def test_near_corners_that_are_off_say_less_than_far_ones():
+    def off_by_corners_in(rows: slice) -> float:
+        x = world(TRUE)
+        x[6, rows, 5:20] += 0.3  # pixels
+        return np.abs((corrected(x, TRUE) - TRUE) / SIGMA).max()
+
+    assert off_by_corners_in(slice(9, 12)) < off_by_corners_in(slice(3, 6))
+
+
 def test_what_stands_beside_the_lane_does_not_make_the_way_longer():
     x = world(TRUE)
     x[2:4, :, :13] *= 1.3  # kerbs and hedges: nearer than the road under them
