@@ -171,7 +171,8 @@ def test_two_nodes_run_side_by_side_under_namespaces(run, model, images, robot_i
         assert {m.header.frame_id for m in robot.odometry} == {f"{name}_odom"}
     front, rear = (robot.odometry[-1].pose.pose for robot in robots.values())
     assert front != rear
-    assert {t.header.frame_id for t in robots["rear"].transforms} == {"front_odom"}  # /tf is everyone's
+    assert robots["rear"].until(lambda: robots["rear"].transforms), "/tf is everyone's"
+    assert {t.header.frame_id for t in robots["rear"].transforms} == {"front_odom"}
 
     reset = robots["front"].node.create_client(Trigger, "vo_node/reset")
     assert robots["front"].until(reset.service_is_ready)
