@@ -6,7 +6,6 @@ was damaged or changed is refused before any of it is used.
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from distill_vo.networks import MOTION, NetworkSettings, PoseRegressor, Regression
 from distill_vo.refine import refine
+from distill_vo.trajectory import whole_file
 from distill_vo.uncertainty import ErrorModel
 
 MODELS = Path(__file__).parent / "models"
@@ -139,14 +139,11 @@ def load_network(path: str | Path) -> tuple[PoseRegressor, StudentSettings, str]
 
 def save(path: str | Path, network: PoseRegressor, settings: StudentSettings) -> str:
     """Write a student's file whole, and return its digest (hex SHA-256)."""
-    path = Path(path)
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     text = json.dumps(asdict(settings), sort_keys=True)
     digest = _digest(weights, text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(serialise(weights, {"settings": text, "digest": digest}))
-    os.replace(beside, path)
+    with whole_file(path) as file:
+        file.write_bytes(serialise(weights, {"settings": text, "digest": digest}))
     return digest
 
 

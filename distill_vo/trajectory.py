@@ -5,6 +5,8 @@ that read back to the same float64, so a trajectory survives a TUM file to the l
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -47,13 +49,23 @@ class Trajectory:
         return float(np.linalg.norm(np.diff(self.positions, axis=0), axis=1).sum())
 
 
-def write_whole(path: str | Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all."""
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Where to write a file that is to be at `path` whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
-    os.replace(beside, path)
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all."""
+    with whole_file(path) as file:
+        file.write_text(text)
 
 
 def _rows(table: np.ndarray) -> list[str]:

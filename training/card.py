@@ -15,7 +15,7 @@ from pathlib import Path
 
 from distill_vo.sources import Source
 from distill_vo.student import Student
-from distill_vo.trajectory import write_whole
+from distill_vo.trajectory import whole_file, write_whole
 from training.benchmark import cell, drive, sequences
 from training.data.cache import PairCache
 from training.results import provenance
@@ -41,9 +41,8 @@ def run(args: argparse.Namespace) -> None:
                  for source in real_sequences()},
         "measured": provenance(),
     }
-    args.out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(weights, args.out / f".{weights.name}")
-    os.replace(args.out / f".{weights.name}", args.out / weights.name)
+    with whole_file(args.out / weights.name) as file:
+        shutil.copyfile(weights, file)
     write_whole(args.out / f"{story['name']}.json", json.dumps(content, indent=1) + "\n")
     write_whole(args.out / f"{story['name']}.md", card(content))
     print(card(content))

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from distill_vo.frontend import LOOKS_DOWN
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student, load_network
-from distill_vo.trajectory import write_whole
+from distill_vo.trajectory import whole_file, write_whole
 from training import losses
 from training.batches import Batch
 from training.data.cache import PairCache
@@ -105,9 +105,8 @@ def _driven(teacher: Student, cache: PairCache, folder: Path) -> np.ndarray:
         for track in tqdm(cache.tracks, "driven", unit="track", disable=None):
             rows = slice(track.start, track.stop)
             motions[rows], _ = said_by(teacher, levelled(cache, rows)[0], abs(track.stride) * DT)
-        beside = folder / f".driven.{os.getpid()}.npy"
-        np.save(beside, motions)
-        os.replace(beside, file)
+        with whole_file(file) as whole, whole.open("wb") as stream:
+            np.save(stream, motions)
     return np.load(file)
 
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from distill_vo.errors import InputError
 from distill_vo.networks import PoseRegressor, Regression
 from distill_vo.student import StudentSettings, save
-from distill_vo.trajectory import write_whole
+from distill_vo.trajectory import whole_file, write_whole
 from training.batches import Batch, Batches
 from training.data.cache import PairCache
 from training.validate import motions_by, validate
@@ -132,9 +132,8 @@ def _running_mean(decay: float):
 
 def _save(path: Path, state: dict, settings: TrainingSettings, curves: list[dict]) -> None:
     content = {name: part.state_dict() for name, part in state.items()}
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(content | {"settings": asdict(settings), "curves": curves}, beside)
-    os.replace(beside, path)
+    with whole_file(path) as file:
+        torch.save(content | {"settings": asdict(settings), "curves": curves}, file)
 
 
 def _resume(path: Path, state: dict, settings: TrainingSettings) -> list[dict]:

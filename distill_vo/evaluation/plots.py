@@ -3,14 +3,13 @@
 Trajectories are of a base in ROS axes (x forward, y left), metres; the picture has forward up.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from distill_vo import geometry
 from distill_vo.evaluation.metrics import align, associate, in_order
-from distill_vo.trajectory import Trajectory
+from distill_vo.trajectory import Trajectory, whole_file
 
 ESTIMATE, TRUTH, GRID = "#d1495b", "#3d405b", "#e3e3e3"
 
@@ -20,7 +19,6 @@ def draw_path(path: str | Path, estimate: Trajectory, truth: Trajectory | None,
     """Write a PNG, whole or not at all. figures give the alignment and the numbers in the title."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    path = Path(path)
     figure = Figure(figsize=(7, 7), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for poses, label, style in _paths(estimate, truth, figures["alignment"]):
@@ -37,9 +35,8 @@ def draw_path(path: str | Path, estimate: Trajectory, truth: Trajectory | None,
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, loc="best")
     axes.set_title(_title(figures), loc="left", fontsize=10)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    FigureCanvasAgg(figure).print_png(beside)
-    os.replace(beside, path)
+    with whole_file(path) as file:
+        FigureCanvasAgg(figure).print_png(file)
 
 
 def _paths(estimate: Trajectory, truth: Trajectory | None, alignment: str):
