@@ -161,9 +161,15 @@ def propagate(covariance: np.ndarray, motion: np.ndarray, motion_covariance: np.
     return (out + out.T) / 2
 
 
-def rotate_covariance(covariance: np.ndarray, R: np.ndarray) -> np.ndarray:
-    """A 6x6 covariance (x, y, z, rotations about x, y, z) seen in axes turned by R (3, 3)."""
+def turn(R: np.ndarray) -> np.ndarray:
+    """(6, 6) that turns translations and rotations alike by R (3, 3)."""
     B = np.zeros((6, 6))
     B[:3, :3] = B[3:, 3:] = R
+    return B
+
+
+def rotate_covariance(covariance: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """A 6x6 covariance (x, y, z, rotations about x, y, z) seen in axes turned by R (3, 3)."""
+    B = turn(R)
     out = B @ covariance @ B.T
     return (out + out.T) / 2

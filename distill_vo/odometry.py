@@ -228,7 +228,7 @@ class VisualOdometry:
         unseen_s = (stamp_ns - last.stamp_ns) * 1e-9
         grown_s = min(unseen_s, _LONGEST_S)
         motion = geometry.exp(last.twist * min(unseen_s, self.max_gap_s))
-        pose = self._flat(geometry.orthonormalise(last.pose @ motion))
+        pose = self._flat(last.pose @ motion)
         twist_covariance = self._flat_covariance(
             last.twist_covariance + np.diag(_UNSEEN_ACCELERATION * grown_s) ** 2)
         errors = self._flat_errors(self._error_state.carried(self._measured_errors, motion,
@@ -267,9 +267,8 @@ class VisualOdometry:
         """
         view_motion = geometry.from_motion(motion)
         # The errors are in the axes before the motion, the tangent space's after it.
-        turn = np.zeros((6, 6))
-        turn[:3, :3] = turn[3:, 3:] = view_motion[:3, :3].T
-        return self._base_T_view @ view_motion @ self._view_T_base, self._adjoint @ turn * sigma
+        errors = self._adjoint @ geometry.turn(view_motion[:3, :3].T) * sigma
+        return self._base_T_view @ view_motion @ self._view_T_base, errors
 
     def _estimate(self, stamp_ns, pose, errors, twist, twist_covariance, status, after_gap=False) -> Estimate:
         in_odom = geometry.rotate_covariance(errors[:6, :6], pose[:3, :3])

@@ -45,7 +45,8 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     x = x.reshape(*x.shape[:2], -1).astype(float)
     there = x[:, 8].any(axis=0)
     begin = _CELLS[:, there] + x[:, 4:6, there]
-    corner_sigma = CORNER_PX * np.hypot(1, np.maximum(begin[:, 1] - HORIZON_ROW, 0) / DEFORMED_PX)
+    below = np.maximum(begin[:, 1] - HORIZON_ROW, 0)
+    corner_variance = CORNER_PX**2 * (1 + (below / DEFORMED_PX)**2)
     first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
     shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, _IN_LANE]
     x_before, z_before = (_GROUND - shift).swapaxes(0, 1)
@@ -60,7 +61,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     for _ in range(STEPS):
         t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
         H, g = prior[:, None] * np.eye(8), prior * change
-        corners = _off_epipolar_line(t, R, first, second, corner_sigma, found)
+        corners = _off_epipolar_line(t, R, first, second, corner_variance, found)
         H[:, :6, :6], g[:, :6] = _add(H[:, :6, :6], g[:, :6], *corners)
         H, g = _add(H, g, *_off_road(t, R, change[:, 6:], before, road_sigma))
         change -= RELAXATION * np.linalg.solve(H, g[..., None])[..., 0]
@@ -86,10 +87,10 @@ def _rays(pixels: np.ndarray) -> np.ndarray:
     return np.stack([u, v, np.ones_like(u)], axis=1)
 
 
-def _off_epipolar_line(t, R, first, second, sigma, found):
+def _off_epipolar_line(t, R, first, second, variance, found):
     """Pixels by which corners miss their lines (B, N), jacobians (B, 6, N), weights (B, N).
 
-    first, second (B, 3, N): rays to them; sigma (B, N) pixels; found (B, N) 0..1.
+    first, second (B, 3, N): rays to them; variance (B, N) pixels squared; found (B, N) 0..1.
     """
     E, dE = geometry.skew(t) @ R, _TURNS @ R[:, None]  # by t
     dE = np.concatenate([dE, geometry.skew(t)[:, None] @ dE], axis=1)  # and by R: (B, 6, 3, 3)
@@ -101,7 +102,7 @@ def _off_epipolar_line(t, R, first, second, sigma, found):
     # The distance changes with its denominator too; without that the way is drawn to where most corners are.
     d_squared = (line[:, None, :2] * d_line[:, :, :2]).sum(2) + (back[:, None] * d_back).sum(2)  # half of it
     J = scale[:, None] * (first[:, None] * d_line).sum(2) - (error / squared)[:, None] * d_squared
-    weight = found / (sigma**2 + error**2)
+    weight = found / (variance + error**2)
     return error, J, weight
 
 

@@ -47,8 +47,7 @@ def twins(cache: PairCache, rows: np.ndarray, twin: np.ndarray) -> tuple[np.ndar
         inputs, motions = cache.inputs[rows].astype(np.float32), np.array(cache.motions[rows])
     mirror = twin % 2 == 1
     inputs[mirror] = FRONT_ENDS[cache.front_end].mirrored(inputs[mirror])
-    motions[mirror] *= MIRROR_SIGNS
-    return inputs, motions
+    return inputs, _in_mirror(motions, twin)
 
 
 def levelled(cache: PairCache, rows: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +60,11 @@ def levelled(cache: PairCache, rows: slice) -> tuple[np.ndarray, np.ndarray]:
 
 def moved_by_twins(motions: np.ndarray, rows: np.ndarray, twin: np.ndarray) -> np.ndarray:
     """Motions (B, 6) of rows (B,), as levelled cameras say them -> the same motions said by their twins."""
-    motions = _turned_motions(motions, mounting(rows, twin))
+    return _in_mirror(_turned_motions(motions, mounting(rows, twin)), twin)
+
+
+def _in_mirror(motions: np.ndarray, twin: np.ndarray) -> np.ndarray:
+    """The motions (B, 6), mirrored where the twin (B,) is."""
     return np.where((twin % 2 == 1)[:, None], MIRROR_SIGNS * motions, motions)
 
 
