@@ -49,7 +49,7 @@ class DenseFlow:
 
     def __init__(self):
         # At half the size DIS does what it would do at its finest scale but one, without its last enlarging.
-        self._dis = _dense_inverse_search(finest_scale=1)
+        self._dis = _dense_inverse_search(iterations=6)
         self._road = RoadFlow()
         # DIS cuts the image into one stripe a thread and its result depends on the cuts.
         cv2.setNumThreads(1)
@@ -94,7 +94,7 @@ class RoadFlow:
     """
 
     def __init__(self):
-        self._dis = _dense_inverse_search(finest_scale=2)
+        self._dis = _dense_inverse_search(iterations=12)
         near, far = ROAD_AHEAD_M
         z = np.arange(far, near, -ROAD_PIXEL_M)[:, None] - ROAD_PIXEL_M / 2
         x = np.arange(-ROAD_ASIDE_M, ROAD_ASIDE_M, ROAD_PIXEL_M)[None] + ROAD_PIXEL_M / 2
@@ -114,11 +114,11 @@ class RoadFlow:
         return -self._dis.calc(now, before, start)
 
 
-def _dense_inverse_search(finest_scale: int) -> cv2.DISOpticalFlow:
+def _dense_inverse_search(iterations: int) -> cv2.DISOpticalFlow:
+    """iterations: of each patch's descent; more do not help the view, where patches then wander off."""
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    dis.setFinestScale(finest_scale)
-    # Patches of 8 pixels that overlap by 2 instead of 4: half the time, and means over cells are as good.
-    dis.setPatchStride(6)
+    dis.setFinestScale(1)  # the scale by which images are halved once
+    dis.setGradientDescentIterations(iterations)
     return dis
 
 
