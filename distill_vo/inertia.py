@@ -4,16 +4,19 @@ Single motions are off by several percent in the length of the way, and by half 
 fills the view; but from one image to the next a vehicle's speed changes by a few percent. So way and speed
 are followed by a Kalman filter whose acceleration is a first-order Gauss-Markov process. A motion beyond what
 inertia allows counts the less the farther it is, as in the tail of Student's t distribution.
+
+A car that speeds up squats, one that brakes dives: its camera then looks a little higher or lower than it is
+thought to, the road seems shorter or longer, and so does the way, in step with the acceleration.
 Source: Singer, "Estimating Optimal Tracking Filter Performance for Manned Maneuvering Targets", IEEE
 Transactions on Aerospace and Electronic Systems, 1970.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 FASTEST, ACCELERATION = 30.0, 2.0  # m/s, m/s^2, one sigma of a vehicle's of which nothing is known
-LASTING_S = 0.3  # over which an acceleration is forgotten (to 1/e)
+LASTING_S = 1.0  # over which an acceleration is forgotten (to 1/e)
 SLOWEST = 0.5  # m/s; above it a motion's sigma is a share of the way
 FAR = 2.0  # squared sigma beyond which a motion is believed less than it says
 AHEAD = 2  # the optical axis
@@ -21,10 +24,14 @@ AHEAD = 2  # the optical axis
 
 @dataclass(frozen=True, eq=False)
 class Inertia:
-    """state: way ahead since the keyframe (m), speed (m/s), acceleration (m/s^2); covariance (3, 3)."""
+    """state: way ahead since the keyframe (m), speed (m/s), acceleration (m/s^2); covariance (3, 3).
+
+    squat: share by which the way is said too short for each m/s^2.
+    """
 
     state: np.ndarray = field(default_factory=lambda: np.zeros(3))
     covariance: np.ndarray = field(default_factory=lambda: np.diag([0.0, FASTEST, ACCELERATION]) ** 2)
+    squat: float = 0.0
 
     def predict(self, seconds: float) -> "Inertia":
         """So much later, when nothing was seen."""
@@ -38,7 +45,8 @@ class Inertia:
                       [way_speed, 4 * e - 3 - e**2 + 2 * r, speed_acceleration],
                       [way_acceleration, speed_acceleration, 1 - e**2]])
         units = ACCELERATION * np.array([T**2, T, 1.0])
-        return Inertia(F @ self.state, F @ self.covariance @ F.T + Q * np.outer(units, units))
+        return replace(self, state=F @ self.state,
+                       covariance=F @ self.covariance @ F.T + Q * np.outer(units, units))
 
     def update(self, motion: np.ndarray, sigma: np.ndarray,
                seconds: float) -> tuple[np.ndarray, np.ndarray, "Inertia"]:
@@ -47,26 +55,28 @@ class Inertia:
         Both with the length of the way in line with inertia, its direction as it was; and what is known then.
         """
         before, slow = self.predict(seconds), SLOWEST * seconds
-        way, variance = motion[AHEAD], before.covariance[0, 0]
-        off = way - before.state[0]
+        way, seen = motion[AHEAD], 1 - self.squat * before.state[2]  # share of the way
+        H = np.array([seen, 0.0, -self.squat * before.state[0]])
+        spread = before.covariance @ H
+        expected, variance = seen * before.state[0], H @ spread
+        off = way - expected
         # Sigma is a share of the way. Taken of the measured one, motions said too short would count more.
-        likely = before.state[0] + off * variance / (variance + sigma[AHEAD] ** 2)
+        likely = expected + off * variance / (variance + sigma[AHEAD] ** 2)
         noise = (sigma[AHEAD] * max(abs(likely), slow) / max(abs(way), slow)) ** 2
         surprise = max(1.0, off**2 / (variance + noise) / FAR)
         noise *= surprise
-        gain = before.covariance[:, 0] / (variance + noise)
-        keep = np.eye(3)
-        keep[:, 0] -= gain
+        gain = spread / (variance + noise)
+        keep = np.eye(3) - np.outer(gain, H)
         covariance = keep @ before.covariance @ keep.T + noise * np.outer(gain, gain)  # Joseph's form
-        now = Inertia(before.state + gain * off, covariance)
+        now = replace(self, state=before.state + gain * off, covariance=covariance)
         motion, sigma = motion.copy(), sigma.copy()
         motion[:3] *= now.state[0] / way if abs(way) > slow else 1.0
         # Where it is farther off than both allow, one of them is wrong by more than it says.
-        motion[AHEAD], sigma[AHEAD] = now.state[0], np.sqrt(gain[0] * noise * surprise)
+        motion[AHEAD], sigma[AHEAD] = now.state[0], np.sqrt(covariance[0, 0] * surprise)
         return motion, sigma, now
 
     def at_keyframe(self) -> "Inertia":
         """The same speed; the way begins anew."""
         state, covariance = self.state.copy(), self.covariance.copy()
         state[0] = covariance[0] = covariance[:, 0] = 0.0
-        return Inertia(state, covariance)
+        return replace(self, state=state, covariance=covariance)

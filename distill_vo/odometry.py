@@ -157,7 +157,7 @@ class VisualOdometry:
 
     def _start(self, stamp_ns: int, view: np.ndarray) -> Estimate:
         errors = self._error_state.start(self._origin_covariance)
-        self._set_keyframe(stamp_ns, view, self._origin, errors, Inertia())
+        self._set_keyframe(stamp_ns, view, self._origin, errors, Inertia(squat=self.student.squat))
         status = Status.TRACKING if texture(view) >= SEEN_WELL else Status.DEGRADED
         self._measured = self._estimate(stamp_ns, self._origin, errors, np.zeros(6),
                                         self._flat_covariance(_UNKNOWN_TWIST_COVARIANCE), status)

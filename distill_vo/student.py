@@ -27,6 +27,7 @@ MODELS = Path(__file__).parent / "models"
 DEFAULT = "flow-s"
 DEVICES = ("auto", "cpu", "cuda")
 WAY_SCALES = (0.5, 2.0)
+MOST_SQUAT = 0.1
 LARGEST_BYTES = 500_000_000  # a student is a few MB; beyond this the file is something else
 
 
@@ -37,6 +38,7 @@ class StudentSettings:
     network: NetworkSettings
     sigma_scale: tuple[float, ...] = (1.0,) * MOTION  # measured / predicted sigma, of the network alone
     way_scale: float = 1.0  # true / said length of the way
+    squat: float = 0.0  # share by which the way is said too short for each m/s^2 of acceleration
     errors: ErrorModel = ErrorModel()  # how errors of one motion are related to those of the next
     camera: Camera = CANONICAL  # the view it was trained on
 
@@ -46,6 +48,9 @@ class StudentSettings:
         if not WAY_SCALES[0] <= self.way_scale <= WAY_SCALES[1]:
             raise InputError(f"way_scale: {self.way_scale} is not between {WAY_SCALES[0]} and "
                              f"{WAY_SCALES[1]}; calibrate the student anew.")
+        if not 0 <= self.squat <= MOST_SQUAT:
+            raise InputError(f"squat: {self.squat} is not between 0 and {MOST_SQUAT}; calibrate the student "
+                             "anew.")
 
 
 class Student:
@@ -56,7 +61,7 @@ class Student:
         self.name, self.digest, self.device, self.settings = name, digest, device, settings
         self.front_end = FRONT_ENDS[settings.network.front_end]()
         self.network = network.to(device).eval()
-        self.errors = settings.errors
+        self.errors, self.squat = settings.errors, settings.squat
         self._sigma_scale = np.array(settings.sigma_scale)
         self._scale = np.array([settings.way_scale] * 3 + [1.0] * 3)
         if device == "cpu":

@@ -8,9 +8,10 @@ from distill_vo.inertia import ACCELERATION, AHEAD, LASTING_S, Inertia
 PERIOD_S, SHARE = 0.1, 0.05  # of the way, one sigma
 
 
-def followed(speeds: np.ndarray, said: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def followed(speeds: np.ndarray, said: np.ndarray | None = None,
+             inertia: Inertia | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Speeds (N,) m/s, and what was said of them -> (N,) speeds in line with inertia and their sigma, m/s."""
-    inertia, found, sigmas = Inertia(), [], []
+    inertia, found, sigmas = inertia or Inertia(), [], []
     for speed in speeds if said is None else said:
         motion, sigma = np.zeros(6), np.full(6, 0.01)
         motion[AHEAD] = speed * PERIOD_S
@@ -61,6 +62,13 @@ def test_speeds_are_nearer_the_truth_than_single_motions_and_as_far_off_as_said(
     assert np.sqrt((off**2).mean()) < 0.7 * SHARE * 12
     assert ((off / sigmas) ** 2).mean() == pytest.approx(1, abs=0.25)
     assert found.mean() == pytest.approx(speeds[:, 20:].mean(), rel=0.005)  # no way is lost
+
+
+def test_a_car_that_squats_is_as_fast_as_one_that_does_not():
+    speeds = 12 + 4 * np.sin(np.arange(300) / 15)
+    said = speeds * (1 - 0.03 * np.gradient(speeds) / PERIOD_S)
+    knowing, unknowing = (followed(speeds, said, Inertia(squat=squat))[0] - speeds for squat in (0.03, 0.0))
+    assert np.sqrt((knowing[20:]**2).mean()) < 0.8 * np.sqrt((unknowing[20:]**2).mean())
 
 
 def test_it_does_not_matter_in_how_many_steps_time_goes_by():

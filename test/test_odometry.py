@@ -45,7 +45,8 @@ class KnowingStudent:
 
     def __init__(self, camera_poses: np.ndarray, flow_px: float = 10.0, sigma: np.ndarray = EXACT):
         self.camera_poses, self.sigma = camera_poses, sigma
-        self.front_end, self.errors = NumberReader(flow_px), ErrorModel()
+        self.front_end = NumberReader(flow_px)
+        self.errors, self.squat = ErrorModel(), 0.0
 
     def __call__(self, x):
         before, after = self.camera_poses[x[:2].astype(int)]

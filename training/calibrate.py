@@ -1,4 +1,5 @@
-"""Measure the scale of a student's way and how its errors hang together, and store them in its file.
+"""Measure the scale of a student's way, how it falls short while a car speeds up, and how its errors hang
+together, and store them in its file.
 
   python -m training calibrate runs/flow-s/flow-s.safetensors --validation cache/calibration
 
@@ -14,17 +15,21 @@ from scipy.optimize import nnls
 
 from distill_vo import geometry
 from distill_vo.errors import InputError
-from distill_vo.student import WAY_SCALES, Student, StudentSettings, load_network, save
+from distill_vo.inertia import AHEAD, Inertia
+from distill_vo.student import MOST_SQUAT, WAY_SCALES, Student, StudentSettings, load_network, save
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
 from training.data.cache import PairCache
-from training.validate import forward_drives, said_by
+from training.data.drive import DT
+from training.validate import forward_drives, in_line, refined_by
 
 # Motions over which an error is forgotten: at once, over a bump, over a bend, never within a drive.
 LENGTHS = (0.0, 3.0, 30.0, 1000.0)
 SPANS = (1, 2, 3, 5, 10, 20, 40, 80, 160, 320)  # motions over which errors are added up
 # One sigma of how well a robot knows its camera's height, and each axis of its mounting. Streets know both.
 HEIGHT_ERROR, MOUNTING_ERROR_RAD = 0.03, np.radians(0.3)
+FAST = 3.0  # m/s; above it the way is told to a few percent
+MOST_OFF = 0.2  # share of the way; what is farther off is something else's doing
 LARGEST = 8.0  # sigma: a few motions on which everything fails must not blur all others
 
 
@@ -43,18 +48,21 @@ def run(args: argparse.Namespace) -> None:
     story = args.student.with_name("run.json")
     if story.exists():
         write_whole(story, story.read_text().replace(old, digest))
-    print(f"{args.student}: {digest}, way_scale {settings.way_scale:.4f}, {settings.errors}")
+    print(f"{args.student}: {digest}, way_scale {settings.way_scale:.4f}, squat "
+          f"{settings.squat:.4f}, {settings.errors}")
 
 
 def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
-    """Its settings with the scale of the way, and with the errors that are left then, as on these drives.
+    """Its settings with squat, the scale of the way and the errors that are left then, as on these drives.
 
     The scale is the median over the drives: it is wrong by the drive, and on a few the student fails. For the
     errors each drive counts twice, with the camera's height told too large and too small, and its mounting
     turned to either side.
     """
-    drives = [(*said_by(student, inputs), truth)
-              for cache in caches for inputs, truth in forward_drives(cache)]
+    refined = [(*refined_by(student, inputs), truth)
+               for cache in caches for inputs, truth in forward_drives(cache)]
+    squat = squat_of([(motions, truth) for motions, _, truth in refined])
+    drives = [(*in_line(motions, sigmas, Inertia(squat=squat)), truth) for motions, sigmas, truth in refined]
     if not all(np.isfinite(np.concatenate(said[:2])).all() for said in drives):
         raise InputError(f"{student.name}: does not make finite motions on these drives; train it anew.")
     scales = [_length(truth) / _length(motions) for motions, _, truth in drives if _length(motions)]
@@ -62,7 +70,22 @@ def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     errors = error_model([(mistaken(motions, scale, sign) - truth) / mistaken(sigmas, scale, 0)
                           for motions, sigmas, truth in drives for sign in (1, -1)])
     scale = float(np.clip(scale * student.settings.way_scale, *WAY_SCALES))
-    return replace(student.settings, way_scale=scale, errors=errors)
+    return replace(student.settings, way_scale=scale, squat=squat, errors=errors)
+
+
+def squat_of(drives: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Share by which ways are said too short for each m/s^2, least squares over drives of said and true
+    motions (N, 6), each against its own median."""
+    shares, accelerations = [np.zeros(0)], [np.zeros(0)]
+    for said, truth in drives:
+        fast = truth[:, AHEAD] > FAST * DT
+        if not fast.any():
+            continue
+        share = said[fast, AHEAD] / truth[fast, AHEAD]
+        shares.append(np.clip(share / np.median(share) - 1, -MOST_OFF, MOST_OFF))
+        accelerations.append(np.gradient(truth[:, AHEAD])[fast] / DT**2)
+    share, acceleration = np.concatenate(shares), np.concatenate(accelerations)
+    return float(np.clip(-share @ acceleration / max(acceleration @ acceleration, 1e-9), 0, MOST_SQUAT))
 
 
 def mistaken(motions: np.ndarray, scale: float, sigmas: float) -> np.ndarray:

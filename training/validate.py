@@ -62,10 +62,21 @@ def said_by(student: Student, inputs: np.ndarray, seconds: float = DT) -> tuple[
 
     seconds: between the two frames of a pair; those of streets, and of KITTI, are 0.1 s apart.
     """
-    found, inertia = predict(student.network, inputs, student.device), Inertia()
+    return in_line(*refined_by(student, inputs), Inertia(squat=student.squat), seconds)
+
+
+def refined_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A student's motions and sigmas (N, 6), each by itself."""
+    found = predict(student.network, inputs, student.device)
     chunks = [slice(start, start + CHUNK) for start in range(0, len(inputs), CHUNK)]
     said = [student.refined(inputs[k].astype(np.float32), found.motions[k], found.sigmas[k]) for k in chunks]
-    motions, sigmas = (np.concatenate(part) for part in zip(*said, strict=True))
+    return tuple(np.concatenate(part) for part in zip(*said, strict=True))
+
+
+def in_line(motions: np.ndarray, sigmas: np.ndarray, inertia: Inertia,
+            seconds: float = DT) -> tuple[np.ndarray, np.ndarray]:
+    """Consecutive motions and sigmas (N, 6) -> the same in line with inertia."""
+    motions, sigmas = motions.copy(), sigmas.copy()
     for k in range(len(motions)):
         motions[k], sigmas[k], inertia = inertia.at_keyframe().update(motions[k], sigmas[k], seconds)
     return motions, sigmas

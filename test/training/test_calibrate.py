@@ -38,10 +38,31 @@ def test_who_takes_the_camera_for_higher_and_turned_tells_other_motions():
     assert np.degrees(np.arctan2(told[:2], told[2])) == pytest.approx([0.3, -0.3], abs=0.01)
 
 
-def test_a_student_that_says_four_fifths_of_the_way_is_scaled_by_five_fourths(cache, monkeypatch):
-    truth = np.random.default_rng(0).normal([0.0, 0.0, 1.2, 0.0, 0.0, 0.0], 0.1, (100, 6))
-    monkeypatch.setattr(calibrate, "forward_drives", lambda cache: [(truth, truth)])
-    short = np.array([0.8, 0.8, 0.8, 0.9, 0.9, 0.9])
-    monkeypatch.setattr(calibrate, "said_by", lambda _, inputs: (inputs * short, np.full((100, 6), 0.1)))
+@pytest.fixture
+def said(monkeypatch):
+    """Put true motions, and what a student says of them, in place of drives."""
+    def put(truth, motions):
+        monkeypatch.setattr(calibrate, "forward_drives", lambda cache: [(None, truth)])
+        monkeypatch.setattr(calibrate, "refined_by", lambda *_: (motions, np.full(motions.shape, 0.01)))
+    return put
+
+
+def test_a_student_that_says_four_fifths_of_the_way_is_scaled_by_five_fourths(cache, said):
+    truth = np.random.default_rng(0).normal(0, 0.01, (100, 6)) + [0, 0, 1.2, 0, 0, 0]
+    said(truth, truth * np.array([0.8, 0.8, 0.8, 0.9, 0.9, 0.9]))
     student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "short")
-    assert calibrate.calibrated(student, [cache]).way_scale == pytest.approx(1.25)
+    settings = calibrate.calibrated(student, [cache])
+    assert settings.way_scale == pytest.approx(1.25, rel=5e-3)
+
+
+def test_by_how_much_ways_fall_short_while_the_car_speeds_up_is_found(cache, said):
+    rng = np.random.default_rng(0)
+    speed = 12 + 4 * np.sin(np.arange(400) / 15)  # m/s, up to 2.7 m/s^2
+    truth = rng.normal(0, 0.01, (400, 6))
+    truth[:, 2] = 0.1 * speed
+    squats = 1 - 0.03 * np.gradient(speed) / 0.1
+    said(truth, truth * 0.9 * (squats * (1 + 0.03 * rng.normal(size=400)))[:, None])
+    student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "squats")
+    settings = calibrate.calibrated(student, [cache])
+    assert settings.squat == pytest.approx(0.03, abs=0.004)
+    assert settings.way_scale == pytest.approx(1 / 0.9, rel=0.01)
