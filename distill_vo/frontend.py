@@ -48,8 +48,8 @@ class DenseFlow:
     shape = (9, GRID[1], GRID[0])
 
     def __init__(self):
-        # At half the size DIS does what it would do at its finest scale but one, without its last enlarging.
-        self._dis = _dense_inverse_search(iterations=6)
+        # At half the size DIS does what it would do one scale up, without its last enlarging.
+        self._dis = _dense_inverse_search(finest_scale=1, iterations=6)
         self._road = RoadFlow()
         # DIS cuts the image into one stripe a thread and its result depends on the cuts.
         cv2.setNumThreads(1)
@@ -61,8 +61,7 @@ class DenseFlow:
         pixels of 0.1 m, of cells 2 m long and 0.3 m wide, the farthest row first; of the corner in each cell
         of the view x and y from the cell's centre, u, v, and 1 where there is one that was found again.
         """
-        halves = [cv2.resize(view, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-                  for view in (previous, current)]
+        halves = _half(previous), _half(current)
         view = 2 * _cells(self._dis.calc(*halves, None))
         corners = _corners(previous, current, _best_corners(halves[0]), view)
         found = view, _cells(self._road(previous, current)), corners
@@ -94,7 +93,7 @@ class RoadFlow:
     """
 
     def __init__(self):
-        self._dis = _dense_inverse_search(iterations=12)
+        self._dis = _dense_inverse_search(finest_scale=0, iterations=12)
         near, far = ROAD_AHEAD_M
         z = np.arange(far, near, -ROAD_PIXEL_M)[:, None] - ROAD_PIXEL_M / 2
         x = np.arange(-ROAD_ASIDE_M, ROAD_ASIDE_M, ROAD_PIXEL_M)[None] + ROAD_PIXEL_M / 2
@@ -107,17 +106,26 @@ class RoadFlow:
         return cv2.remap(view, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Two (192, 640) grey frames -> (240, 120, 2) float32 at the pixels of the current one."""
+        """Two (192, 640) grey frames -> (120, 60, 2) float32 at every other pixel of the current one."""
         before, now = self.from_above(previous), self.from_above(current)
+        shift = _coarse_shift(now, before)
+        before, now = _half(before), _half(now)
         start = np.empty((*now.shape, 2), np.float32)
-        start[:] = _coarse_shift(now, before)
-        return -self._dis.calc(now, before, start)
+        start[:] = np.divide(shift, 2)
+        return -2 * self._dis.calc(now, before, start)
 
 
-def _dense_inverse_search(iterations: int) -> cv2.DISOpticalFlow:
-    """iterations: of each patch's descent; more do not help the view, where patches then wander off."""
+def _half(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+
+
+def _dense_inverse_search(finest_scale: int, iterations: int) -> cv2.DISOpticalFlow:
+    """finest_scale: how often images are halved for the finest flow; iterations: of each patch's descent.
+
+    In the view more iterations do not help: patches then wander off.
+    """
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    dis.setFinestScale(1)  # the scale by which images are halved once
+    dis.setFinestScale(finest_scale)
     dis.setGradientDescentIterations(iterations)
     return dis
 

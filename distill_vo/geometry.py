@@ -26,8 +26,8 @@ def skew(v: np.ndarray) -> np.ndarray:
 
 def _sines(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """sin(t)/t and (1-cos(t))/t^2, finite at 0. theta (...) -> two (..., 1, 1)."""
-    turns = np.asarray(theta)[..., None, None] / np.pi
-    return np.sinc(turns), np.sinc(turns / 2) ** 2 / 2
+    t = np.maximum(np.asarray(theta)[..., None, None], 1e-9)  # where the sine is its angle
+    return np.sin(t) / t, 2 * (np.sin(t / 2) / t) ** 2
 
 
 def _left_jacobian(r: np.ndarray) -> np.ndarray:

@@ -193,7 +193,7 @@ class VisualOdometry:
         # A robot that stands keeps its keyframe, so that the noise of its motions does not add up.
         is_due = age_s >= KEYFRAME_S and moved_px >= KEYFRAME_FLOW_PX
         if is_due or moved_px >= FAST_FLOW_PX:
-            if self._level:
+            if self._level and seen >= SEEN_WELL:
                 self._level.drove((said / self._height_scale)[:3])
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]

@@ -81,6 +81,12 @@ def _add(H, g, error: np.ndarray, J: np.ndarray, weight: np.ndarray):
     return H + weighted @ J.swapaxes(1, 2), g + (weighted @ error[..., None])[..., 0]
 
 
+def _times(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """(B, n, r, 3) times (B, 3, N) -> (B, n, r, N), in one product."""
+    product = matrices.reshape(len(matrices), -1, 3) @ vectors
+    return product.reshape(*matrices.shape[:3], -1)
+
+
 def _rays(pixels: np.ndarray) -> np.ndarray:
     """(B, 2, N) -> (B, 3, N), z = 1."""
     u, v = (pixels[:, 0] - CANONICAL.cx) / CANONICAL.fx, (pixels[:, 1] - CANONICAL.cy) / CANONICAL.fy
@@ -92,16 +98,17 @@ def _off_epipolar_line(t, R, first, second, variance, found):
 
     first, second (B, 3, N): rays to them; variance (B, N) pixels squared; found (B, N) 0..1.
     """
-    E, dE = geometry.skew(t) @ R, _TURNS @ R[:, None]  # by t
-    dE = np.concatenate([dE, geometry.skew(t)[:, None] @ dE], axis=1)  # and by R: (B, 6, 3, 3)
-    line, back = E @ second, E.swapaxes(1, 2)[:, :2] @ first  # in frame k-1; in frame k, without its last
-    d_line, d_back = dE @ second[:, None], dE.swapaxes(2, 3)[:, :, :2] @ first[:, None]
-    squared = (line[:, :2]**2).sum(1) + (back**2).sum(1) + 1e-12
+    skew, turned = geometry.skew(t)[:, None], _TURNS @ R[:, None]
+    E = np.concatenate([skew @ R[:, None], turned, skew @ turned], axis=1)  # and its change by t and by R
+    lines = _times(E, second)  # in frame k-1
+    ends = np.concatenate([lines[:, :, :2], _times(E.swapaxes(2, 3)[:, :, :2], first)], axis=2)
+    across = (first[:, None] * lines).sum(2)
+    squared = (ends[:, 0]**2).sum(1) + 1e-12
     scale = CANONICAL.fx / np.sqrt(squared)
-    error = (first * line).sum(1) * scale
+    error = across[:, 0] * scale
     # The distance changes with its denominator too; without that the way is drawn to where most corners are.
-    d_squared = (line[:, None, :2] * d_line[:, :, :2]).sum(2) + (back[:, None] * d_back).sum(2)  # half of it
-    J = scale[:, None] * (first[:, None] * d_line).sum(2) - (error / squared)[:, None] * d_squared
+    d_squared = (ends[:, :1] * ends[:, 1:]).sum(2)  # half of it
+    J = scale[:, None] * across[:, 1:] - (error / squared)[:, None] * d_squared
     weight = found / (variance + error**2)
     return error, J, weight
 
@@ -116,14 +123,15 @@ def _off_road(t, R, plane, before, sigma):
     # The road's normal over its distance, and how that changes with pitch and roll.
     normal, *d_normal = np.array([[roll, np.cos(pitch), np.sin(pitch)], [zero, -np.sin(pitch), np.cos(pitch)],
                                   [zero + 1, zero, zero]]).swapaxes(1, 2) / CANONICAL.mount_height_m
-    H = R + t[:, :, None] * normal[:, None]  # the road's homography
-    dH = np.concatenate([np.eye(3)[:, :, None] * normal[:, None, None], _TURNS @ R[:, None],
-                         *(t[:, None, :, None] * d[:, None, None] for d in d_normal)], axis=1)
-    seen, d_seen = H @ _ROAD, dH @ _ROAD
-    depth = np.maximum(seen[:, 2:], NEAREST_M)
-    at = seen[:, :2] / depth
+    way = t[:, None, :, None]
+    H = np.concatenate([R[:, None] + way * normal[:, None, None],  # the road's homography, and its changes
+                        np.eye(3)[:, :, None] * normal[:, None, None], _TURNS @ R[:, None],
+                        *(way * d[:, None, None] for d in d_normal)], axis=1)
+    seen = _times(H, _ROAD)
+    depth = np.maximum(seen[:, 0, 2:], NEAREST_M)
+    at = seen[:, 0, :2] / depth
     error = (at - before) / sigma
-    J = (d_seen[:, :, :2] - at[:, None] * d_seen[:, :, 2:]) / (depth * sigma)[:, None]
+    J = (seen[:, 1:, :2] - at[:, None] * seen[:, 1:, 2:]) / (depth * sigma)[:, None]
     weight = 1 / (1 + (error**2).sum(1) / 2)**2 / ROAD_ALIKE
     return error.reshape(len(t), -1), J.reshape(len(t), 8, -1), np.concatenate([weight, weight], 1)
 
