@@ -31,10 +31,10 @@ DEFORMED_PX = 15.0  # below it sigma grows, by the square root of two here: near
 LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
 LANE_M = 2.0  # to either side; beyond it kerbs, cars and hedges rise above the road and seem to move faster
 ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.1, 0.03, 0.0003  # one sigma; the last times the distance squared
-ROAD_ALIKE = 20.0  # how many cells err together
+ROAD_ALIKE = 6.0  # how many cells err together
 LEAST_SURE = 0.1  # one sigma is at least this share of what was corrected
 NEAREST_M = 1.0  # in front of the camera; nearer things are not seen
-PLANE_RAD = np.radians([0.2, 0.5])  # one sigma of the road's pitch and roll against the view's
+PLANE_RAD = np.radians([0.3, 0.5])  # one sigma of the road's pitch and roll against the view's
 
 
 def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
