@@ -8,7 +8,7 @@ from test_odometry import PERIOD_NS, KnowingStudent, image
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, CanonicalView
 from distill_vo.level import LARGEST_RAD, Level
-from distill_vo.odometry import VisualOdometry
+from distill_vo.odometry import Status, VisualOdometry
 
 LOOKS_DOWN = np.radians(1.1)
 
@@ -73,3 +73,15 @@ def test_the_path_is_the_cameras_however_its_view_is_turned():
         pose = odometry.track(i * PERIOD_NS, view).pose
     assert odometry._pitch_rad == pytest.approx(-np.radians(1.0), abs=np.radians(0.12))
     np.testing.assert_allclose(pose, truth[-1], atol=1e-9)
+
+
+def test_motions_of_which_little_was_seen_do_not_level_the_view():
+    step = np.r_[way(np.radians(2.1)), 0.0, 0.0, 0.0]
+    truth = np.array([np.linalg.matrix_power(geometry.from_motion(step), i) for i in range(30)])
+    student = Learner(truth)
+    student.odometry = odometry = VisualOdometry(student, CANONICAL)
+    for i in range(len(truth)):
+        view = image(i)
+        view[:, CANONICAL.width // 4:] = 128  # nothing to be seen in three quarters
+        estimate = odometry.track(i * PERIOD_NS, view)
+    assert estimate.status is Status.DEGRADED and odometry._pitch_rad == 0.0
