@@ -46,7 +46,7 @@ KEYFRAME_FLOW_PX, KEYFRAME_S, FAST_FLOW_PX = 3.0, 0.09, 12.0
 FARTHEST_FLOW_PX = 24.0  # mean motion since a keyframe of long ago beyond which flow is not to be trusted
 MAX_GAP_S = 1.0  # without seeing anything; beyond it the motion is not measured
 # Shares of the view that the flow explains. On rendered streets it is never less than 0.4.
-SEEN_WELL, SEEN_AT_ALL = 0.35, 0.15
+SEEN_WELL, SEEN_AT_ALL = 0.35, 0.2
 # The student's sigma was learned while driving. Where next to nothing moves, next to nothing can be wrong,
 # and flow up to NOISE_PX is the sensor's noise.
 STILL_FLOW_PX, STILL_SIGMA, NOISE_PX = 0.5, 0.1, 0.2
