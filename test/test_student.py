@@ -149,6 +149,7 @@ def hostile_file(path, **changes):
 
 @pytest.mark.parametrize("changes, said", [
     ({"sigma_scale": []}, "sigma_scale"), ({"sigma_scale": [float("nan")] * 6}, "sigma_scale"),
+    ({"squat": -0.02}, "squat"), ({"squat": float("nan")}, "squat"),
     ({"fully_connected": [10**6, 10**6]}, "do not fit"), ({"lstm_layers": 10**9}, "lstm_layers"),
     ({"motion_scale": [1.0]}, "motion_scale"), ({"input_scale": 0.0}, "input_scale"),
     ({"input_offset": float("inf")}, "input_offset")])

@@ -79,7 +79,7 @@ def squat_of(drives: list[tuple[np.ndarray, np.ndarray]]) -> float:
     shares, accelerations = [np.zeros(0)], [np.zeros(0)]
     for said, truth in drives:
         fast = truth[:, AHEAD] > FAST * DT
-        if not fast.any():
+        if fast.sum() < 2:
             continue
         share = said[fast, AHEAD] / truth[fast, AHEAD]
         shares.append(np.clip(share / np.median(share) - 1, -MOST_OFF, MOST_OFF))
