@@ -62,11 +62,17 @@ class Learner(KnowingStudent):
         return (R @ motion.reshape(2, 3, 1)).ravel(), sigma
 
 
-def test_the_path_is_the_cameras_however_its_view_is_turned():
-    step = np.r_[way(np.radians(2.1)), 0.0, 0.002, 0.0]
-    truth = np.array([np.linalg.matrix_power(geometry.from_motion(step), i) for i in range(120)])
+def learning(frames: int, yaw: float) -> tuple[VisualOdometry, np.ndarray]:
+    """An odometry, and the camera's poses (frames, 4, 4) of a drive that its view is not level for."""
+    step = geometry.from_motion(np.r_[way(np.radians(2.1)), 0.0, yaw, 0.0])
+    truth = np.array([np.linalg.matrix_power(step, i) for i in range(frames)])
     student = Learner(truth)
-    student.odometry = odometry = VisualOdometry(student, CANONICAL)
+    student.odometry = VisualOdometry(student, CANONICAL)
+    return student.odometry, truth
+
+
+def test_the_path_is_the_cameras_however_its_view_is_turned():
+    odometry, truth = learning(120, yaw=0.002)
     for i in range(len(truth)):
         view = image(i)
         view[:40, :40] = i  # large enough to be read when the view is turned
@@ -76,10 +82,7 @@ def test_the_path_is_the_cameras_however_its_view_is_turned():
 
 
 def test_motions_of_which_little_was_seen_do_not_level_the_view():
-    step = np.r_[way(np.radians(2.1)), 0.0, 0.0, 0.0]
-    truth = np.array([np.linalg.matrix_power(geometry.from_motion(step), i) for i in range(30)])
-    student = Learner(truth)
-    student.odometry = odometry = VisualOdometry(student, CANONICAL)
+    odometry, truth = learning(30, yaw=0.0)
     for i in range(len(truth)):
         view = image(i)
         view[:, CANONICAL.width // 4:] = 128  # nothing to be seen in three quarters
