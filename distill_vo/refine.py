@@ -29,9 +29,13 @@ WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network i
 CORNER_PX = 0.15  # one sigma at the horizon
 DEFORMED_PX = 15.0  # below it sigma grows, by the square root of two here: near things change their looks
 LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
-LANE_M = 2.0  # to either side; beyond it kerbs, cars and hedges rise above the road and seem to move faster
+# The lane lies to either side of where the way leads, as bent as it is now, and until it has turned so far.
+# Beyond it kerbs, cars and hedges rise above the road and seem to move faster.
+LANE_M, LANE_RAD = 1.6, 0.75
+SHARPEST = 0.1  # rad/m; in sharper bends what is nearest is still the road
+BEND_M = 0.2  # on a shorter way there is no telling how bent it is
 ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.1, 0.03, 0.0003  # one sigma; the last times the distance squared
-ROAD_ALIKE = 6.0  # how many cells err together
+ROAD_ALIKE = 4.0  # how many cells err together
 LEAST_SURE = 0.1  # one sigma is at least this share of what was corrected
 NEAREST_M = 1.0  # in front of the camera; nearer things are not seen
 PLANE_RAD = np.radians([0.3, 0.5])  # one sigma of the road's pitch and roll against the view's
@@ -48,11 +52,15 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     below = np.maximum(begin[:, 1] - HORIZON_ROW, 0)
     corner_variance = CORNER_PX**2 * (1 + (below / DEFORMED_PX)**2)
     first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
-    shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, _IN_LANE]
-    x_before, z_before = (_GROUND - shift).swapaxes(0, 1)
+    in_lane = _in_lane(motion)
+    lane = in_lane.any(axis=0)
+    shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, lane]
+    x_before, z_before = (_GROUND[:, lane] - shift).swapaxes(0, 1)
     z_before = np.maximum(z_before, NEAREST_M)
     before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))[:, :2]
-    road_sigma = np.stack([ROAD_X_M / z_before, _SIGMA_Z * CANONICAL.mount_height_m / z_before**2], axis=1)
+    sigma_z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1, lane]**2
+    road_sigma = np.stack([ROAD_X_M / z_before, sigma_z * CANONICAL.mount_height_m / z_before**2], axis=1)
+    road = _ROAD[:, lane], before, road_sigma, in_lane[:, lane] / ROAD_ALIKE
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
     way_squared = (t0**2).sum(1, keepdims=True)
     found = x[:, 8, there] * way_squared / (way_squared + LEAST_WAY_M**2)
@@ -63,7 +71,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
         H, g = prior[:, None] * np.eye(8), prior * change
         corners = _off_epipolar_line(t, R, first, second, corner_variance, found)
         H[:, :6, :6], g[:, :6] = _add(H[:, :6, :6], g[:, :6], *corners)
-        H, g = _add(H, g, *_off_road(t, R, change[:, 6:], before, road_sigma))
+        H, g = _add(H, g, *_off_road(t, R, change[:, 6:], *road))
         change -= RELAXATION * np.linalg.solve(H, g[..., None])[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
@@ -73,6 +81,14 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     surprise = ((change[:, :6] / sigma)**2).mean(axis=1, keepdims=True)
     sigma = np.sqrt(variance * np.maximum(surprise, 1.0))
     return refined, np.maximum(sigma, LEAST_SURE * np.abs(change[:, :6]))
+
+
+def _in_lane(motion: np.ndarray) -> np.ndarray:
+    """Which cells of the road lie in the lane (B, 480), after motions (B, 6)."""
+    way, turn = motion[:, 2:3], motion[:, 4:5]
+    bend = np.clip(turn * way / np.maximum(way**2, BEND_M**2), -SHARPEST, SHARPEST)  # rad/m, to the right
+    aside, ahead = _GROUND
+    return (np.abs(aside - bend * ahead**2 / 2) < LANE_M) & (np.abs(bend) * ahead < LANE_RAD)
 
 
 def _add(H, g, error: np.ndarray, J: np.ndarray, weight: np.ndarray):
@@ -113,10 +129,11 @@ def _off_epipolar_line(t, R, first, second, variance, found):
     return error, J, weight
 
 
-def _off_road(t, R, plane, before, sigma):
+def _off_road(t, R, plane, road, before, sigma, found):
     """By how many sigma the road was seen elsewhere (B, 2 N), jacobians (B, 8, 2 N), weights (B, 2 N).
 
-    before (B, 2, N): rays to where it was, without their 1; sigma (B, 2, N).
+    road (3, N): metres; before (B, 2, N): rays to where it was, without their 1; sigma (B, 2, N);
+    found (B, N).
     """
     pitch, roll = LOOKS_DOWN + plane[:, 0], plane[:, 1]
     zero = np.zeros_like(pitch)
@@ -127,20 +144,18 @@ def _off_road(t, R, plane, before, sigma):
     H = np.concatenate([R[:, None] + way * normal[:, None, None],  # the road's homography, and its changes
                         np.eye(3)[:, :, None] * normal[:, None, None], _TURNS @ R[:, None],
                         *(way * d[:, None, None] for d in d_normal)], axis=1)
-    seen = _times(H, _ROAD)
+    seen = _times(H, road)
     depth = np.maximum(seen[:, 0, 2:], NEAREST_M)
     at = seen[:, 0, :2] / depth
     error = (at - before) / sigma
     J = (seen[:, 1:, :2] - at[:, None] * seen[:, 1:, 2:]) / (depth * sigma)[:, None]
-    weight = 1 / (1 + (error**2).sum(1) / 2)**2 / ROAD_ALIKE
+    weight = found / (1 + (error**2).sum(1) / 2)**2
     return error.reshape(len(t), -1), J.reshape(len(t), 8, -1), np.concatenate([weight, weight], 1)
 
 
 _TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
 _DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
 _CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
-_IN_LANE = np.flatnonzero(np.abs(ROAD_CELLS[..., 0]) < LANE_M)
-_GROUND = ROAD_CELLS.reshape(-1, 2)[_IN_LANE].T  # (2, N) metres
-_SIGMA_Z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2  # metres
-_ROAD = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]  # (3, N) metres: the lane's cells
+_GROUND = ROAD_CELLS.reshape(-1, 2).T  # (2, 480) metres to the right and ahead
+_ROAD = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]  # (3, 480) metres, in the view's axes
 _ROAD = _ROAD * CANONICAL.mount_height_m / (np.array([0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)]) @ _ROAD)

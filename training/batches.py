@@ -10,10 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from distill_vo.errors import InputError
 from training.data.cache import PairCache
 from training.twins import TWINS, twins
+
+PATCHES = (4, 10)  # hills of a random landscape, down and across; the highest are patches
+OTHER_MOTION = (0.0, 1.3)  # of a patch, in units of what is seen there
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,9 @@ class Batches:
     """The batches of one epoch after another; `rank` of `world` processes gets its share of each."""
 
     def __init__(self, cache: PairCache, batch: int, window: int, seed: int, noise_px: float = 0.0,
-                 rank: int = 0, world: int = 1):
+                 occluded: float = 0.0, rank: int = 0, world: int = 1):
         self.cache, self.size, self.window, self.seed = cache, batch, window, seed
-        self.noise_px, self.rank, self.world = noise_px, rank, world
+        self.noise_px, self.occluded, self.rank, self.world = noise_px, occluded, rank, world
         self._starts = cache.windows(window)
         if len(self) == 0:
             raise InputError(f"{cache.path}: holds {len(self._starts)} windows of {window} pairs, less than "
@@ -56,9 +60,26 @@ class Batches:
     def _load(self, rows: np.ndarray, twin: np.ndarray, noise_seed: tuple) -> Batch:
         index = (rows[:, None] + np.arange(self.window)).ravel()
         inputs, motions = twins(self.cache, index, twin.repeat(self.window))
+        inputs, rng = inputs.astype(np.float32, copy=False), np.random.default_rng(noise_seed)
+        if self.occluded:
+            inputs = occlude(inputs, self.occluded, rng)
         if self.noise_px:
-            noise = np.random.default_rng(noise_seed).standard_normal(inputs.shape, np.float32)
-            inputs += self.noise_px * noise
+            inputs += self.noise_px * rng.standard_normal(inputs.shape, np.float32)
         inputs, motions = (torch.from_numpy(a.astype(np.float32, copy=False)).unflatten(
             0, (len(rows), self.window)) for a in (inputs, motions))
         return Batch(inputs, motions, rows, twin)
+
+
+def occlude(flow: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Flow (B, channels, rows, columns) float32, of u, v, u, ... -> the same, `share` of its cells occluded.
+
+    In patches, those of the view and of the road by themselves, things move by another part of their motion,
+    as vehicles ahead and bare road do. What learns from that believes no single place.
+    """
+    parts = flow.reshape(len(flow), -1, 2, *flow.shape[2:])
+    count, pairs, _, *size = parts.shape
+    heights = torch.from_numpy(rng.standard_normal((count, pairs, *PATCHES), np.float32))
+    heights = interpolate(heights, size=size, mode="bilinear", align_corners=False).numpy()
+    is_patch = heights > np.quantile(heights, 1 - share, axis=(2, 3), keepdims=True)
+    others = rng.uniform(*OTHER_MOTION, (count, pairs, 1, 1)).astype(np.float32)
+    return (parts * np.where(is_patch, others, np.float32(1))[:, :, None]).reshape(flow.shape)

@@ -44,6 +44,7 @@ class TrainingSettings:
     warmup: float = 0.1  # share of all steps in which the learning rate rises, to fall ever after
     clip_norm: float = 1.0
     noise_px: float = 0.0  # standard deviation added to the flow of each cell
+    occluded: float = 0.0  # share of the cells that move otherwise, see batches.occlude
     average: float = 0.999  # decay of the running mean of the weights, which is what is kept
     seed: int = 0
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # bf16 pays on GPUs that have it
@@ -69,7 +70,7 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
     """
     out.mkdir(parents=True, exist_ok=True)
     batches = Batches(cache, settings.batch, settings.window, settings.seed, settings.noise_px,
-                      fabric.global_rank, fabric.world_size)
+                      settings.occluded, fabric.global_rank, fabric.world_size)
     steps = settings.epochs * len(batches)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad],
                                   settings.learning_rate, weight_decay=settings.weight_decay)
