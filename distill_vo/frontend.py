@@ -19,9 +19,9 @@ HORIZON_ROW = CANONICAL.cy - CANONICAL.fy * np.tan(LOOKS_DOWN)
 ROAD_PIXEL_M = 0.1
 ROAD_AHEAD_M = (6.0, 30.0)
 ROAD_ASIDE_M = 6.0
-SHRINK = 4  # for the coarse match
+SHRINK = 2  # of halves, for the coarse match
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
-ALIKE = 0.5  # correlation by which the coarse match is believed
+GRAIN = 5  # pixels of the coarse match, 2 m: what stays as bright for longer ahead is no mark
 
 WINDOW_PX = 11  # a side, in which a corner is found again
 LEAST_CORNER = 2e-3  # smaller eigenvalue of its gradients; what is below it slides along its edge
@@ -107,11 +107,9 @@ class RoadFlow:
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
         """Two (192, 640) grey frames -> (120, 60, 2) float32 at every other pixel of the current one."""
-        before, now = self.from_above(previous), self.from_above(current)
-        shift = _coarse_shift(now, before)
-        before, now = _half(before), _half(now)
+        before, now = (_half(self.from_above(view)) for view in (previous, current))
         start = np.empty((*now.shape, 2), np.float32)
-        start[:] = np.divide(shift, 2)
+        start[:] = _coarse_shift(now, before)
         return -2 * self._dis.calc(now, before, start)
 
 
@@ -153,15 +151,21 @@ CELL_CENTRES, ROAD_CELLS = _cell_centres(), _road_cells()
 DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 
 
-def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[float, float]:
-    """Where most of the road was before (x, y), in its pixels; nowhere else if that cannot be told."""
-    now, before = (cv2.resize(road, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
-                   for road in (now, before))
+def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
+    """Where most of the road at half the size was before (x, y), in pixels of it."""
+    now, before = _marks(now), _marks(before)
     aside = 2
-    ahead, behind = (round(metres / ROAD_PIXEL_M / SHRINK) for metres in (FASTEST_M, BACKWARDS_M))
-    likeness = _correlation(before.astype(np.float32), now[ahead:-behind, aside:-aside].astype(np.float32))
+    ahead, behind = (round(metres / ROAD_PIXEL_M / (2 * SHRINK)) for metres in (FASTEST_M, BACKWARDS_M))
+    likeness = _correlation(before, now[ahead:-behind, aside:-aside])
     y, x = np.unravel_index(likeness.argmax(), likeness.shape)
-    return ((x - aside) * SHRINK, (y - ahead) * SHRINK) if likeness[y, x] >= ALIKE else (0.0, 0.0)
+    return (x - aside) * SHRINK, (y - ahead) * SHRINK
+
+
+def _marks(road: np.ndarray) -> np.ndarray:
+    """What tells how far one went: lines, kerbs and shade along the road, alike wherever one is, are taken out."""
+    small = cv2.resize(road, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
+    small = small.astype(np.float32)
+    return small - cv2.blur(small, (1, GRAIN))
 
 
 def _correlation(image: np.ndarray, patch: np.ndarray) -> np.ndarray:
