@@ -162,7 +162,7 @@ def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
 
 
 def _marks(road: np.ndarray) -> np.ndarray:
-    """What tells how far one went: lines, kerbs and shade along the road, alike wherever one is, are taken out."""
+    """What tells how far one went: not kerbs, lines and shade, which run along and look alike all the way."""
     small = cv2.resize(road, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
     small = small.astype(np.float32)
     return small - cv2.blur(small, (1, GRAIN))

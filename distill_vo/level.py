@@ -13,6 +13,7 @@ GAIN = 0.1  # of what is missing, after the first ten times; a slope's beginning
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
 LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
 STRAIGHT = 0.95  # share of the way that leads forward
+UNLEVELLED = 0.1  # share of the way, one sigma, by which it is off until the view was compared
 
 
 class Level:
@@ -24,6 +25,11 @@ class Level:
     def __init__(self, looks_down: float):
         self.pitch = 0.0
         self._looks_down, self._way, self._compared = looks_down, np.zeros(3), 0
+
+    @property
+    def scale_sigma(self) -> float:
+        """Share of a way, one sigma, by which it may be off because the view is not level yet."""
+        return 0.0 if self._compared else UNLEVELLED
 
     def drove(self, translation: np.ndarray) -> None:
         """Take in a translation (3,) in the view's optical axes, metres."""

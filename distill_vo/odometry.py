@@ -12,7 +12,7 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera, CanonicalView
-from distill_vo.inertia import ACCELERATION, Inertia
+from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
 from distill_vo.level import LEAST_RAD, Level
 from distill_vo.student import Student
 from distill_vo.uncertainty import ErrorState
@@ -183,6 +183,8 @@ class VisualOdometry:
         if not self._is_plausible(stamp_ns, *self._twist(stamp_ns, *self._moved(said, sigma)[2:])):
             return None
         said, sigma, inertia = keyframe.inertia.update(said, sigma, age_s)
+        if self._level:
+            sigma[AHEAD] = np.hypot(sigma[AHEAD], self._level.scale_sigma * said[AHEAD])
         motion, sigma, pose, covariance = self._moved(said, sigma)
         errors = self._flat_errors(self._error_state.moved(keyframe.errors, motion, sigma))
         twist, twist_covariance = self._twist(stamp_ns, pose, covariance)

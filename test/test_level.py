@@ -1,5 +1,7 @@
 """The view is turned until the way lies in it as the student learned it, and no motion changes by that."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from test_odometry import PERIOD_NS, KnowingStudent, image
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, CanonicalView
 from distill_vo.level import LARGEST_RAD, Level
-from distill_vo.odometry import Status, VisualOdometry
+from distill_vo.odometry import Estimate, Status, VisualOdometry
 
 LOOKS_DOWN = np.radians(1.1)
 
@@ -71,14 +73,25 @@ def learning(frames: int, yaw: float) -> tuple[VisualOdometry, np.ndarray]:
     return student.odometry, truth
 
 
-def test_the_path_is_the_cameras_however_its_view_is_turned():
-    odometry, truth = learning(120, yaw=0.002)
+def driven(odometry: VisualOdometry, truth: np.ndarray) -> Iterator[Estimate]:
     for i in range(len(truth)):
         view = image(i)
         view[:40, :40] = i  # large enough to be read when the view is turned
-        pose = odometry.track(i * PERIOD_NS, view).pose
+        yield odometry.track(i * PERIOD_NS, view)
+
+
+def test_the_path_is_the_cameras_however_its_view_is_turned():
+    odometry, truth = learning(120, yaw=0.002)
+    *_, last = driven(odometry, truth)
     assert odometry._pitch_rad == pytest.approx(-np.radians(1.0), abs=np.radians(0.12))
-    np.testing.assert_allclose(pose, truth[-1], atol=1e-9)
+    np.testing.assert_allclose(last.pose, truth[-1], atol=1e-9)
+
+
+def test_until_the_view_is_level_the_way_is_known_to_a_tenth_only():
+    first, *_, last = list(driven(*learning(20, yaw=0.0)))[1:]
+    shares = [np.sqrt(np.linalg.eigvalsh(e.twist_covariance[:3, :3])[-1]) / np.linalg.norm(e.twist[:3])
+              for e in (first, last)]
+    assert shares[0] > 0.09 and shares[1] < 0.01
 
 
 def test_motions_of_which_little_was_seen_do_not_level_the_view():
