@@ -152,7 +152,7 @@ DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above co
 
 
 def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
-    """Where most of the road at half the size was before (x, y), in pixels of it."""
+    """Two roads (120, 60) from above, at half the size -> where most of it was before (x, y), in pixels."""
     now, before = _marks(now), _marks(before)
     aside = 2
     ahead, behind = (round(metres / ROAD_PIXEL_M / (2 * SHRINK)) for metres in (FASTEST_M, BACKWARDS_M))
@@ -162,7 +162,10 @@ def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
 
 
 def _marks(road: np.ndarray) -> np.ndarray:
-    """What tells how far one went: not kerbs, lines and shade, which run along and look alike all the way."""
+    """Road (120, 60) uint8 -> (60, 30) float32: what tells how far one went.
+
+    Not kerbs, lines and shade, which run along and look alike all the way.
+    """
     small = cv2.resize(road, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
     small = small.astype(np.float32)
     return small - cv2.blur(small, (1, GRAIN))

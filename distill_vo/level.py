@@ -13,7 +13,7 @@ GAIN = 0.1  # of what is missing, after the first ten times; a slope's beginning
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
 LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
 STRAIGHT = 0.95  # share of the way that leads forward
-UNLEVELLED = 0.1  # share of the way, one sigma, by which it is off until the view was compared
+UNLEVELLED = 0.1  # share of the way, one sigma: half a degree of pitch
 
 
 class Level:

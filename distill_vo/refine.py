@@ -4,7 +4,7 @@ The student takes in the whole view and is seldom far off, but each of its numbe
 are followed to a fraction of a pixel. So its motion is the prior, its sigma how far it is believed, and the
 most probable motion is found by a few Gauss-Newton steps over corners (with Cauchy's weights, against what
 moves by itself) and the lane ahead (with Geman and McClure's, which drop what is far off: a road without any
-texture looks like one that stands still). Where geometry says nothing the motion stays the student's.
+texture looks like one that moves anyhow). Where geometry says nothing the motion stays the student's.
 Sources: Hartley, Zisserman, "Multiple View Geometry in Computer Vision", 2004, sections 11.4.3 (the Sampson
 distance from the epipolar line) and 13.1 (planes), A6.8 (weights); the constants are measured on rendered
 streets.
@@ -29,10 +29,10 @@ WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network i
 CORNER_PX = 0.15  # one sigma at the horizon
 DEFORMED_PX = 15.0  # below it sigma grows, by the square root of two here: near things change their looks
 LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
-# The lane lies to either side of where the way leads, as bent as it is now, and until it has turned so far.
-# Beyond it kerbs, cars and hedges rise above the road and seem to move faster.
+# The lane lies to either side of straight ahead, as bent as the way is now, until it has turned so far. Beyond
+# it kerbs, cars and hedges rise above the road and seem to move faster.
 LANE_M, LANE_RAD = 1.6, 0.75
-SHARPEST = 0.1  # rad/m; in sharper bends what is nearest is still the road
+SHARPEST = 0.1  # rad/m; sharper bends are taken for it, so that the nearest cells, 7 m ahead, stay in
 BEND_M = 0.2  # on a shorter way there is no telling how bent it is
 ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.1, 0.03, 0.0003  # one sigma; the last times the distance squared
 ROAD_ALIKE = 4.0  # how many cells err together
@@ -53,14 +53,14 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     corner_variance = CORNER_PX**2 * (1 + (below / DEFORMED_PX)**2)
     first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
     in_lane = _in_lane(motion)
-    lane = in_lane.any(axis=0)
-    shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, lane]
-    x_before, z_before = (_GROUND[:, lane] - shift).swapaxes(0, 1)
+    here = in_lane.any(axis=0)
+    shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, here]
+    x_before, z_before = (_GROUND[:, here] - shift).swapaxes(0, 1)
     z_before = np.maximum(z_before, NEAREST_M)
     before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))[:, :2]
-    sigma_z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1, lane]**2
+    sigma_z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1, here]**2
     road_sigma = np.stack([ROAD_X_M / z_before, sigma_z * CANONICAL.mount_height_m / z_before**2], axis=1)
-    road = _ROAD[:, lane], before, road_sigma, in_lane[:, lane] / ROAD_ALIKE
+    lane = _ROAD[:, here], before, road_sigma, in_lane[:, here] / ROAD_ALIKE
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
     way_squared = (t0**2).sum(1, keepdims=True)
     found = x[:, 8, there] * way_squared / (way_squared + LEAST_WAY_M**2)
@@ -71,7 +71,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
         H, g = prior[:, None] * np.eye(8), prior * change
         corners = _off_epipolar_line(t, R, first, second, corner_variance, found)
         H[:, :6, :6], g[:, :6] = _add(H[:, :6, :6], g[:, :6], *corners)
-        H, g = _add(H, g, *_off_road(t, R, change[:, 6:], *road))
+        H, g = _add(H, g, *_off_road(t, R, change[:, 6:], *lane))
         change -= RELAXATION * np.linalg.solve(H, g[..., None])[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
@@ -84,7 +84,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
 
 
 def _in_lane(motion: np.ndarray) -> np.ndarray:
-    """Which cells of the road lie in the lane (B, 480), after motions (B, 6)."""
+    """Which cells of the road lie in the lane (B, 480); motions (B, 6), metres and radians, optical axes."""
     way, turn = motion[:, 2:3], motion[:, 4:5]
     bend = np.clip(turn * way / np.maximum(way**2, BEND_M**2), -SHARPEST, SHARPEST)  # rad/m, to the right
     aside, ahead = _GROUND
@@ -129,11 +129,11 @@ def _off_epipolar_line(t, R, first, second, variance, found):
     return error, J, weight
 
 
-def _off_road(t, R, plane, road, before, sigma, found):
+def _off_road(t, R, plane, road, before, sigma, share):
     """By how many sigma the road was seen elsewhere (B, 2 N), jacobians (B, 8, 2 N), weights (B, 2 N).
 
     road (3, N): metres; before (B, 2, N): rays to where it was, without their 1; sigma (B, 2, N);
-    found (B, N).
+    share (B, N): of a cell's weight, 0 beside the lane.
     """
     pitch, roll = LOOKS_DOWN + plane[:, 0], plane[:, 1]
     zero = np.zeros_like(pitch)
@@ -149,7 +149,7 @@ def _off_road(t, R, plane, road, before, sigma, found):
     at = seen[:, 0, :2] / depth
     error = (at - before) / sigma
     J = (seen[:, 1:, :2] - at[:, None] * seen[:, 1:, 2:]) / (depth * sigma)[:, None]
-    weight = found / (1 + (error**2).sum(1) / 2)**2
+    weight = share / (1 + (error**2).sum(1) / 2)**2
     return error.reshape(len(t), -1), J.reshape(len(t), 8, -1), np.concatenate([weight, weight], 1)
 
 

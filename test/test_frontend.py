@@ -62,6 +62,20 @@ def test_seen_from_above_the_road_moves_by_the_metres_driven(forward_m):
     assert np.median(near[0]) == pytest.approx(-0.05, abs=0.02)
 
 
+@pytest.mark.parametrize("forward_m", [1.5, 3.5])
+def test_a_faint_road_is_followed_by_its_marks_not_by_what_is_alike_all_the_way(forward_m):
+    x, y = np.meshgrid(np.arange(640) - CANONICAL.cx, np.arange(192) - HORIZON_ROW)
+    z = CANONICAL.fy * CANONICAL.mount_height_m / np.maximum(y, 1.0)
+    aside = z * x / CANONICAL.fx
+    # A verge, a line along the road, and light that falls off ahead: they look the same from everywhere.
+    alike = np.where(aside > 1, -60, 40) + 40 * (np.abs(aside + 1.5) < 0.1) - 3 * np.minimum(z, 30)
+    rng = np.random.default_rng(0)
+    views = [np.clip(120 + 0.06 * (road(m) - 128.0) + alike + rng.normal(0, 1.5, alike.shape), 0, 255)
+             .astype(np.uint8) for m in (0.0, forward_m)]
+    lane = 0.1 * DenseFlow()(*views)[3, 6:, 14:26]
+    assert np.median(lane) == pytest.approx(forward_m, abs=0.05)
+
+
 def test_nothing_moves_between_equal_images():
     moved = np.delete(DenseFlow()(texture(), texture()), [4, 5, 8], axis=0)  # but for where corners are
     assert np.abs(moved).max() < 0.05

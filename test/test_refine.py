@@ -70,14 +70,16 @@ def test_near_corners_that_are_off_say_less_than_far_ones():
     assert off_by_corners_in(slice(9, 12)) < off_by_corners_in(slice(3, 6))
 
 
-@pytest.mark.parametrize("turn", [0.0, 0.02, -0.04])
+@pytest.mark.parametrize("turn", [0.0, 0.02, -0.04, 0.08])
 def test_what_stands_beside_the_lane_does_not_make_the_way_longer(turn):
     true = np.array([0.0, -0.015, 0.9, 0.0, turn, 0.0])
     x, (aside, ahead) = world(true), ROAD_CELLS.transpose(2, 0, 1)
     radius = 0.9 / turn if turn else 1e9
     beside = np.abs(np.hypot(aside - radius, ahead) - abs(radius)) > 2.0
+    beside |= ahead > 0.9 * abs(radius)  # and what is straight ahead of a car that turns
     x[2:4, beside] *= 1.3  # kerbs and hedges: nearer than the road under them
-    assert np.abs(corrected(x, true) - true)[2] < 0.002
+    x[4:] = 0.0  # and no corner tells
+    assert np.abs(corrected(x, true) - true)[2] < 0.001
 
 
 def test_in_the_sharpest_bend_the_nearest_road_is_still_seen():
@@ -85,7 +87,7 @@ def test_in_the_sharpest_bend_the_nearest_road_is_still_seen():
     x, said = world(true), true + np.array([0, 0, 0.1, 0, 0, 0])
     x[2:4, :-1] = 1e4  # walls stand beyond it
     x[4:] = 0.0  # and no corner anywhere
-    assert np.abs(corrected(x, said) - true)[2] < 0.07  # of 0.1
+    assert np.abs(corrected(x, said) - true)[2] < 0.065  # of 0.1
 
 
 def test_without_the_road_the_way_is_as_long_as_the_student_says():

@@ -53,20 +53,20 @@ class Batches:
         for i in range(len(self)):
             rows = order[i * self.size:(i + 1) * self.size]
             twin = rng.integers(TWINS[self.cache.front_end], size=self.size)
-            noise_seed = rng.integers(2**63)
+            seed = rng.integers(2**63)
             share = slice(self.rank, None, self.world)
-            yield self._load(rows[share], twin[share], (noise_seed, self.rank))
+            yield self._load(rows[share], twin[share], (seed, self.rank))
 
-    def _load(self, rows: np.ndarray, twin: np.ndarray, noise_seed: tuple) -> Batch:
+    def _load(self, rows: np.ndarray, twin: np.ndarray, seed: tuple) -> Batch:
         index = (rows[:, None] + np.arange(self.window)).ravel()
         inputs, motions = twins(self.cache, index, twin.repeat(self.window))
-        inputs, rng = inputs.astype(np.float32, copy=False), np.random.default_rng(noise_seed)
+        rng = np.random.default_rng(seed)
         if self.occluded:
             inputs = occlude(inputs, self.occluded, rng)
         if self.noise_px:
             inputs += self.noise_px * rng.standard_normal(inputs.shape, np.float32)
-        inputs, motions = (torch.from_numpy(a.astype(np.float32, copy=False)).unflatten(
-            0, (len(rows), self.window)) for a in (inputs, motions))
+        inputs, motions = (torch.from_numpy(a).float().unflatten(0, (len(rows), self.window))
+                           for a in (inputs, motions))
         return Batch(inputs, motions, rows, twin)
 
 

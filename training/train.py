@@ -44,10 +44,14 @@ class TrainingSettings:
     warmup: float = 0.1  # share of all steps in which the learning rate rises, to fall ever after
     clip_norm: float = 1.0
     noise_px: float = 0.0  # standard deviation added to the flow of each cell
-    occluded: float = 0.0  # share of the cells that move otherwise, see batches.occlude
+    occluded: float = 0.0  # share of the cells of flow that move otherwise, see batches.occlude
     average: float = 0.999  # decay of the running mean of the weights, which is what is kept
     seed: int = 0
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # bf16 pays on GPUs that have it
+
+    def __post_init__(self):
+        if not 0 <= self.occluded < 1:
+            raise InputError(f"occluded: {self.occluded} is no share; give a number from 0 to below 1.")
 
 
 def fabric_for(settings: TrainingSettings) -> Fabric:

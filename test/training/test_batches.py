@@ -19,5 +19,8 @@ def test_what_is_occluded_moves_otherwise_the_same_way_and_the_rest_as_it_did():
     np.testing.assert_allclose(share[:, :, 0], share[:, :, 1], rtol=1e-5)  # what moves keeps its direction
     moved = np.abs(share[:, :, 0] - 1) > 1e-6
     np.testing.assert_allclose(moved.mean(axis=-1), 0.3, atol=0.01)
+    assert (moved[:, 0] != moved[:, 1]).any(axis=-1).all()  # not in the view where it does on the road
+    grids = moved.reshape(-1, 12, 40)
+    assert (grids[..., 1:] == grids[..., :-1]).mean() > 0.8  # patches, where single cells would have 0.58
     assert all(len(np.unique(other[is_so].round(5))) == 1 for other, is_so in zip(
         share[:, :, 0].reshape(40, -1), moved.reshape(40, -1), strict=True))

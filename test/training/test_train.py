@@ -49,9 +49,15 @@ def test_losses_and_errors_fall(cache, validation, tmp_path, precision):
     assert last["rpe_t_m"] < first["rpe_t_m"] and last["rpe_r_deg"] < first["rpe_r_deg"]
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.0, 30])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(InputError, match=f"occluded: {share} is no share"):
+        replace(SETTINGS, occluded=share)
+
+
 @pytest.mark.parametrize("shape, window", [(replace(STUDENT, dropout=0.25), 1), (TEACHER, 4)])
 def test_a_killed_run_goes_on_to_the_same_numbers(cache, validation, tmp_path, shape, window):
-    settings = replace(SETTINGS, window=window, noise_px=0.1)
+    settings = replace(SETTINGS, window=window, noise_px=0.1, occluded=0.3)
     whole = fit(cache, validation, tmp_path / "whole", settings, shape)
 
     class Killed(Exception):
