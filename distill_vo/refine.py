@@ -29,8 +29,8 @@ WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network i
 CORNER_PX = 0.15  # one sigma at the horizon
 DEFORMED_PX = 15.0  # below it sigma grows, by the square root of two here: near things change their looks
 LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
-# The lane lies to either side of straight ahead, as bent as the way is now, until it has turned so far. Beyond
-# it kerbs, cars and hedges rise above the road and seem to move faster.
+# The lane lies to either side of straight ahead, as bent as the way is now, until it has turned so far. All
+# around kerbs, cars and hedges rise above the road and seem to move faster.
 LANE_M, LANE_RAD = 1.6, 0.75
 SHARPEST = 0.1  # rad/m; sharper bends are taken for it, so that the nearest cells, 7 m ahead, stay in
 BEND_M = 0.2  # on a shorter way there is no telling how bent it is
