@@ -19,9 +19,9 @@ HORIZON_ROW = CANONICAL.cy - CANONICAL.fy * np.tan(LOOKS_DOWN)
 ROAD_PIXEL_M = 0.1
 ROAD_AHEAD_M = (6.0, 30.0)
 ROAD_ASIDE_M = 6.0
-SHRINK = 2  # of halves, for the coarse match
+COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
-GRAIN = 5  # pixels of the coarse match, 2 m: what stays as bright for longer ahead is no mark
+GRAIN = 5  # of its pixels, 2 m: what stays as bright for longer ahead is no mark
 
 WINDOW_PX = 11  # a side, in which a corner is found again
 LEAST_CORNER = 2e-3  # smaller eigenvalue of its gradients; what is below it slides along its edge
@@ -155,10 +155,10 @@ def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
     """Two roads (120, 60) from above, at half the size -> where most of it was before (x, y), in pixels."""
     now, before = _marks(now), _marks(before)
     aside = 2
-    ahead, behind = (round(metres / ROAD_PIXEL_M / (2 * SHRINK)) for metres in (FASTEST_M, BACKWARDS_M))
+    ahead, behind = (round(metres / COARSE_PIXEL_M) for metres in (FASTEST_M, BACKWARDS_M))
     likeness = _correlation(before, now[ahead:-behind, aside:-aside])
     y, x = np.unravel_index(likeness.argmax(), likeness.shape)
-    return (x - aside) * SHRINK, (y - ahead) * SHRINK
+    return 2 * (x - aside), 2 * (y - ahead)
 
 
 def _marks(road: np.ndarray) -> np.ndarray:
@@ -166,8 +166,7 @@ def _marks(road: np.ndarray) -> np.ndarray:
 
     Not kerbs, lines and shade, which run along and look alike all the way.
     """
-    small = cv2.resize(road, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
-    small = small.astype(np.float32)
+    small = _half(road).astype(np.float32)
     return small - cv2.blur(small, (1, GRAIN))
 
 

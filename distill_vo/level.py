@@ -19,23 +19,24 @@ UNLEVELLED = 0.1  # share of the way, one sigma: half a degree of pitch
 class Level:
     """pitch: by how much the view is to look further down than the camera does, rad.
 
-    looks_down: what the student says of how far the camera that it learned with looked down, rad.
+    looks_down: what the student says of how far the camera that it learned with looked down, rad; None: the
+    pitch does not matter to it, and the view stays as it is.
     """
 
-    def __init__(self, looks_down: float):
+    def __init__(self, looks_down: float | None):
         self.pitch = 0.0
         self._looks_down, self._way, self._compared = looks_down, np.zeros(3), 0
 
     @property
     def scale_sigma(self) -> float:
         """Share of a way, one sigma, by which it may be off because the view is not level yet."""
-        return 0.0 if self._compared else UNLEVELLED
+        return 0.0 if self._looks_down is None or self._compared else UNLEVELLED
 
     def drove(self, translation: np.ndarray) -> None:
         """Take in a translation (3,) in the view's optical axes, metres."""
         self._way += translation
         length = np.linalg.norm(self._way)
-        if length < STEP_M:
+        if self._looks_down is None or length < STEP_M:
             return
         missing = missing_pitch(self._way, self._looks_down)
         if missing is not None:

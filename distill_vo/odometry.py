@@ -98,8 +98,7 @@ class VisualOdometry:
         self._error_state = ErrorState(student.errors)
         self._error_variance = np.diag(student.errors.total)
         self._base_T_camera = np.eye(4) if base_T_camera is None else np.asarray(base_T_camera, float)
-        looks_down = student.front_end.looks_down
-        self._level, self._pitch_rad = None if looks_down is None else Level(looks_down), 0.0
+        self._level, self._pitch_rad = Level(student.front_end.looks_down), 0.0
         self.calibrate(camera)
         self.reset()
 
@@ -140,8 +139,7 @@ class VisualOdometry:
         else:
             estimate = self._measure(stamp_ns, view) or self._carry_on(stamp_ns, view)
         self._last, self._last_view = estimate, view
-        if self._level and abs(self._level.pitch - self._pitch_rad) >= LEAST_RAD and (
-                self._keyframe.stamp_ns == stamp_ns):
+        if abs(self._level.pitch - self._pitch_rad) >= LEAST_RAD and self._keyframe.stamp_ns == stamp_ns:
             self._turn_view(self.view.camera, self._level.pitch)
             self._last_view = self.view(image)
             self._keyframe = replace(self._keyframe, view=self._last_view)
@@ -183,8 +181,7 @@ class VisualOdometry:
         if not self._is_plausible(stamp_ns, *self._twist(stamp_ns, *self._moved(said, sigma)[2:])):
             return None
         said, sigma, inertia = keyframe.inertia.update(said, sigma, age_s)
-        if self._level:
-            sigma[AHEAD] = np.hypot(sigma[AHEAD], self._level.scale_sigma * said[AHEAD])
+        sigma[AHEAD] = np.hypot(sigma[AHEAD], self._level.scale_sigma * said[AHEAD])
         motion, sigma, pose, covariance = self._moved(said, sigma)
         errors = self._flat_errors(self._error_state.moved(keyframe.errors, motion, sigma))
         twist, twist_covariance = self._twist(stamp_ns, pose, covariance)
@@ -195,7 +192,7 @@ class VisualOdometry:
         # A robot that stands keeps its keyframe, so that the noise of its motions does not add up.
         is_due = age_s >= KEYFRAME_S and moved_px >= KEYFRAME_FLOW_PX
         if is_due or moved_px >= FAST_FLOW_PX:
-            if self._level and seen >= SEEN_WELL:
+            if seen >= SEEN_WELL:
                 self._level.drove((said / self._height_scale)[:3])
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]

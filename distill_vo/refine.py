@@ -58,8 +58,8 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     x_before, z_before = (_GROUND[:, here] - shift).swapaxes(0, 1)
     z_before = np.maximum(z_before, NEAREST_M)
     before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))[:, :2]
-    sigma_z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1, here]**2
-    road_sigma = np.stack([ROAD_X_M / z_before, sigma_z * CANONICAL.mount_height_m / z_before**2], axis=1)
+    sigma_z = _SIGMA_Z[here] * CANONICAL.mount_height_m / z_before**2
+    road_sigma = np.stack([ROAD_X_M / z_before, sigma_z], axis=1)
     lane = _ROAD[:, here], before, road_sigma, in_lane[:, here] / ROAD_ALIKE
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
     way_squared = (t0**2).sum(1, keepdims=True)
@@ -157,5 +157,6 @@ _TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
 _DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
 _CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
 _GROUND = ROAD_CELLS.reshape(-1, 2).T  # (2, 480) metres to the right and ahead
+_SIGMA_Z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2  # metres
 _ROAD = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]  # (3, 480) metres, in the view's axes
 _ROAD = _ROAD * CANONICAL.mount_height_m / (np.array([0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)]) @ _ROAD)

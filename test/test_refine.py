@@ -74,12 +74,14 @@ def test_near_corners_that_are_off_say_less_than_far_ones():
 def test_what_stands_beside_the_lane_does_not_make_the_way_longer(turn):
     true = np.array([0.0, -0.015, 0.9, 0.0, turn, 0.0])
     x, (aside, ahead) = world(true), ROAD_CELLS.transpose(2, 0, 1)
+    x[4:] = 0.0  # no corner tells
+    alone = corrected(x, true)
     radius = 0.9 / turn if turn else 1e9
     beside = np.abs(np.hypot(aside - radius, ahead) - abs(radius)) > 2.0
     beside |= ahead > 0.9 * abs(radius)  # and what is straight ahead of a car that turns
     x[2:4, beside] *= 1.3  # kerbs and hedges: nearer than the road under them
-    x[4:] = 0.0  # and no corner tells
-    assert np.abs(corrected(x, true) - true)[2] < 0.001
+    np.testing.assert_allclose(corrected(x, true), alone, atol=1e-12)
+    assert np.abs(alone - true)[2] < 0.001
 
 
 def test_in_the_sharpest_bend_the_nearest_road_is_still_seen():
