@@ -21,9 +21,10 @@ ROAD_AHEAD_M = (6.0, 30.0)
 ROAD_ASIDE_M = 6.0
 COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
-GRAIN = 5  # of its pixels, 2 m: what stays as bright for longer ahead is no mark
+MARK = 5  # of its pixels, 2 m: what stays as bright for longer ahead is no mark
+LIGHT, GRAIN_CONTRAST = 15, 2.0  # pixels of 0.2 m; what is larger than 3 m is light and shade
 
-WINDOW_PX = 11  # a side, in which a corner is found again
+WINDOW_PX = 9  # a side, at half the size, in which a corner or a patch of road is found again
 LEAST_CORNER = 2e-3  # smaller eigenvalue of its gradients; what is below it slides along its edge
 MOST_UNLIKE = 12.0  # grey levels, mean difference of a corner's windows; above it is another thing
 
@@ -36,8 +37,9 @@ class DenseFlow:
     which is why a network trained on rendered streets works on real ones. Near the car the road moves too
     far and too unevenly for the flow of the view; from above all of it moves alike, by the metres driven.
     Corners are few and exact; networks do not see them, geometry does (refine.py).
-    Sources: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS); Shi,
-    Tomasi, "Good Features to Track", CVPR 1994 (corners, found again by Lucas and Kanade's method).
+    Sources: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS, of the
+    view); Shi, Tomasi, "Good Features to Track", CVPR 1994 (corners); Bouguet, "Pyramidal Implementation of
+    the Lucas Kanade Feature Tracker", 2001 (how corners and patches of road are found again).
     """
 
     colour = False
@@ -48,8 +50,11 @@ class DenseFlow:
     shape = (9, GRID[1], GRID[0])
 
     def __init__(self):
-        # At half the size DIS does what it would do one scale up, without its last enlarging.
-        self._dis = _dense_inverse_search(finest_scale=1, iterations=6)
+        # Views of a quarter the size do: cells are four of their pixels wide.
+        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._dis.setFinestScale(1)
+        self._dis.setPatchStride(3)
+        self._dis.setGradientDescentIterations(16)
         self._road = RoadFlow()
         # DIS cuts the image into one stripe a thread and its result depends on the cuts.
         cv2.setNumThreads(1)
@@ -62,9 +67,9 @@ class DenseFlow:
         of the view x and y from the cell's centre, u, v, and 1 where there is one that was found again.
         """
         halves = _half(previous), _half(current)
-        view = 2 * _cells(self._dis.calc(*halves, None))
-        corners = _corners(previous, current, _best_corners(halves[0]), view)
-        found = view, _cells(self._road(previous, current)), corners
+        view = 4 * _cells(self._dis.calc(*map(_half, halves), None))
+        corners = _corners(*halves, view)
+        found = view, self._road(previous, current), corners
         return np.ascontiguousarray(np.concatenate(found, axis=2).transpose(2, 0, 1))
 
     @staticmethod
@@ -88,12 +93,11 @@ class DenseFlow:
 class RoadFlow:
     """How the road moved, seen from above: what the car drove, in pixels of 0.1 m.
 
-    The flow is searched from frame k to frame k-1: what is near now was farther and in view before. One
-    coarse match for all of the road comes first, so that DIS is left with what differs from place to place.
+    Patches of road are followed from frame k to frame k-1: what is near now was farther and in view before.
+    One coarse match for all of the road comes first, so that they are sought near where they were.
     """
 
     def __init__(self):
-        self._dis = _dense_inverse_search(finest_scale=0, iterations=12)
         near, far = ROAD_AHEAD_M
         z = np.arange(far, near, -ROAD_PIXEL_M)[:, None] - ROAD_PIXEL_M / 2
         x = np.arange(-ROAD_ASIDE_M, ROAD_ASIDE_M, ROAD_PIXEL_M)[None] + ROAD_PIXEL_M / 2
@@ -106,26 +110,30 @@ class RoadFlow:
         return cv2.remap(view, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Two (192, 640) grey frames -> (120, 60, 2) float32 at every other pixel of the current one."""
+        """Two (192, 640) grey frames -> (12, 40, 2) float32 of the cells of the current one."""
         before, now = (_half(self.from_above(view)) for view in (previous, current))
-        start = np.empty((*now.shape, 2), np.float32)
-        start[:] = _coarse_shift(now, before)
-        return -2 * self._dis.calc(now, before, start)
+        shift = np.array(_coarse_shift(now, before), np.float32)
+        flow, found, _ = _followed(_grain(now), _grain(before), _PATCHES, shift, scales=2, steps=10)
+        flow = np.where(found, flow, shift).reshape(*_PATCH_GRID, 2)
+        flow = cv2.merge([cv2.medianBlur(part, 3) for part in cv2.split(flow)])  # against single patches
+        return -2 * flow.repeat(2, axis=1)
 
 
 def _half(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
-def _dense_inverse_search(finest_scale: int, iterations: int) -> cv2.DISOpticalFlow:
-    """finest_scale: how often images are halved for the finest flow; iterations: of each patch's descent.
+def _followed(first: np.ndarray, second: np.ndarray, points: np.ndarray, flow: np.ndarray, scales: int,
+              steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How what is at points (N, 2) of one image moved to another, pixels: sought where `flow` leads.
 
-    In the view more iterations do not help: patches then wander off.
+    flow (N, 2), found (N, 1), and by how many grey levels the windows differ (N, 1).
     """
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    dis.setFinestScale(finest_scale)
-    dis.setGradientDescentIterations(iterations)
-    return dis
+    until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 0.05)
+    end, found, unlike = cv2.calcOpticalFlowPyrLK(
+        first, second, points, points + flow, winSize=(WINDOW_PX, WINDOW_PX), maxLevel=scales - 1,
+        criteria=until, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
+    return end - points, found == 1, unlike
 
 
 def seen_on_road(x, z) -> tuple:
@@ -148,6 +156,10 @@ def _road_cells() -> np.ndarray:
 
 
 CELL_CENTRES, ROAD_CELLS = _cell_centres(), _road_cells()
+# One patch of road is followed for every two cells side by side: their centres, in road at half the size.
+_PATCH_GRID = GRID[1], GRID[0] // 2
+_PATCHES = np.stack(np.meshgrid(np.arange(1, 60, 3), np.arange(4.5, 120, 10)), -1)
+_PATCHES = _PATCHES.reshape(-1, 2).astype(np.float32)
 DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 
 
@@ -167,7 +179,12 @@ def _marks(road: np.ndarray) -> np.ndarray:
     Not kerbs, lines and shade, which run along and look alike all the way.
     """
     small = _half(road).astype(np.float32)
-    return small - cv2.blur(small, (1, GRAIN))
+    return small - cv2.blur(small, (1, MARK))
+
+
+def _grain(road: np.ndarray) -> np.ndarray:
+    """Road (120, 60) uint8 from above -> the same without what light does to it over some metres."""
+    return cv2.addWeighted(road, GRAIN_CONTRAST, cv2.blur(road, (LIGHT, LIGHT)), -GRAIN_CONTRAST, 128)
 
 
 def _correlation(image: np.ndarray, patch: np.ndarray) -> np.ndarray:
@@ -186,35 +203,31 @@ def _cells(flow: np.ndarray) -> np.ndarray:
 
 
 def _best_corners(half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A view at half the size -> the best corner of each cell, (12, 40, 2) x and y from the cell's centre in
-    pixels of the whole view, and whether it is one (12, 40)."""
+    """A view at half the size -> where the best corner of each cell is, (12, 40, 2) x and y in its pixels,
+    and whether it is one (12, 40)."""
     (columns, rows), side = GRID, CELL // 2
     strength = cv2.cornerMinEigenVal(half, 3)
     strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     best = strength.argmax(-1)
-    return 2 * np.stack([best % side, best // side], -1) - (side - 1.0), strength.max(-1) > LEAST_CORNER
+    row, column = np.indices((rows, columns)) * side
+    return np.stack([column + best % side, row + best // side], -1), strength.max(-1) > LEAST_CORNER
 
 
-def _corners(previous: np.ndarray, current: np.ndarray, best: tuple[np.ndarray, np.ndarray],
-             flow: np.ndarray) -> np.ndarray:
+def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Where the best corner of each cell went, sought where the flow of its cell (12, 40, 2) leads.
 
-    (12, 40, 5): x and y from the cell's centre, u and v, pixels; 1 where it was found, else 0.
+    Of two views at half the size (12, 40, 5), in pixels of whole ones: x and y from the cell's centre, u and
+    v; 1 where it was found, else 0.
     """
-    offset, is_corner = best
+    best, is_corner = _best_corners(previous)
     corners = np.zeros((*is_corner.shape, 5), np.float32)
     if not is_corner.any():
         return corners
-    start = (CELL_CENTRES + offset)[is_corner].astype(np.float32)
-    end, found, unlike = cv2.calcOpticalFlowPyrLK(
-        previous, current, start, start + flow[is_corner], winSize=(WINDOW_PX, WINDOW_PX), maxLevel=0,
-        criteria=_UNTIL, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
-    seen = np.concatenate([offset[is_corner], end - start, np.ones_like(found)], axis=1)
-    corners[is_corner] = np.where((found == 1) & (unlike < MOST_UNLIKE), seen, 0)
+    start = best[is_corner].astype(np.float32)
+    moved, found, unlike = _followed(previous, current, start, flow[is_corner] / 2, scales=1, steps=5)
+    seen = np.concatenate([2 * start + 0.5 - CELL_CENTRES[is_corner], 2 * moved, found], axis=1)
+    corners[is_corner] = np.where(found & (unlike < MOST_UNLIKE), seen, 0)
     return corners
-
-
-_UNTIL = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.05)
 
 
 class StackedFrames:

@@ -89,7 +89,7 @@ def test_corners_are_found_where_the_camera_turned_them_to():
     to = np.einsum("ij,jrc->irc", homography, places)
     error = np.abs(places[:2] + x[6:8] - to[:2] / to[2]).max(axis=0)[1:-1, 3:-3]
     found = x[8, 1:-1, 3:-3] == 1
-    assert found.mean() > 0.9 and np.median(error[found]) < 0.06
+    assert found.mean() > 0.9 and np.median(error[found]) < 0.07
 
 
 def test_in_a_blank_view_there_are_no_corners():
