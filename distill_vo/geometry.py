@@ -16,34 +16,21 @@ OPTICAL_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 # Row i is skew of the i-th axis, flattened.
 _SKEW = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0.0]])
 
-_SMALL_ANGLE = 1e-3  # rad; below it the series is exact to float64
-
 
 def skew(v: np.ndarray) -> np.ndarray:
     """(..., 3) -> (..., 3, 3) with skew(v) @ w = v x w."""
     return (np.asarray(v, float) @ _SKEW).reshape(*np.shape(v), 3)
 
 
-def _sines(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """sin(t)/t and (1-cos(t))/t^2, finite at 0. theta (...) -> two (..., 1, 1)."""
-    t = np.maximum(np.asarray(theta)[..., None, None], 1e-9)  # where the sine is its angle
-    return np.sin(t) / t, 2 * (np.sin(t / 2) / t) ** 2
-
-
-def _left_jacobian(r: np.ndarray) -> np.ndarray:
-    """Rotation vector (..., 3) -> (..., 3, 3), by which exp turns the translational part."""
-    theta, k = np.linalg.norm(r, axis=-1), skew(r)
-    a, b = _sines(theta)
-    square = np.square(theta)[..., None, None]
-    small = square < _SMALL_ANGLE**2
-    c = np.where(small, 1 / 6 - square / 120, (1 - a) / np.where(small, 1.0, square))
-    return np.eye(3) + b * k + c * k @ k
+def _sines(r: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rotation vector (..., 3) -> its angle t, sin(t)/t and (1-cos(t))/t^2, (..., 1, 1), finite at 0."""
+    t = np.maximum(np.linalg.norm(r, axis=-1)[..., None, None], 1e-9)  # where the sine is its angle
+    return t, np.sin(t) / t, 2 * (np.sin(t / 2) / t) ** 2
 
 
 def rotation_exp(r: np.ndarray) -> np.ndarray:
     """Rotation vector (..., 3) rad -> rotation matrix (..., 3, 3) (Rodrigues)."""
-    k = skew(r)
-    a, b = _sines(np.linalg.norm(r, axis=-1))
+    k, (_, a, b) = skew(r), _sines(r)
     return np.eye(3) + a * k + b * k @ k
 
 
@@ -54,10 +41,8 @@ def rotation_log(R: np.ndarray) -> np.ndarray:
     """
     q = quaternion_from_matrix(R)
     v, w = q[..., :3], q[..., 3:]
-    n = np.linalg.norm(v, axis=-1, keepdims=True)
-    small = n < 1e-9
-    scale = np.where(small, 2.0, 2 * np.arctan2(n, w) / np.where(small, 1.0, n))
-    return scale * v
+    n = np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)  # where the angle is twice that
+    return 2 * np.arctan2(n, w) / n * v
 
 
 def _assemble(R: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -69,15 +54,19 @@ def _assemble(R: np.ndarray, t: np.ndarray) -> np.ndarray:
 def exp(xi: np.ndarray) -> np.ndarray:
     """Tangent vector (..., 6) -> transform (..., 4, 4)."""
     xi = np.asarray(xi, float)
-    rho, r = xi[..., :3], xi[..., 3:]
-    return _assemble(rotation_exp(r), (_left_jacobian(r) @ rho[..., None])[..., 0])
+    rho, r = xi[..., :3, None], xi[..., 3:]
+    k, (t, a, b) = skew(r), _sines(r)
+    turned = k @ rho
+    return _assemble(rotation_exp(r), (rho + b * turned + (1 - a) / t**2 * (k @ turned))[..., 0])
 
 
 def log(T: np.ndarray) -> np.ndarray:
     """Transform (..., 4, 4) -> tangent vector (..., 6)."""
-    r = rotation_log(T[..., :3, :3])
-    rho = np.linalg.solve(_left_jacobian(r), T[..., :3, 3, None])[..., 0]
-    return np.concatenate([rho, r], axis=-1)
+    r, translation = rotation_log(T[..., :3, :3]), T[..., :3, 3:]
+    k, (t, a, b) = skew(r), _sines(r)
+    turned = k @ translation
+    rho = translation - turned / 2 + (1 - a / (2 * b)) / t**2 * (k @ turned)
+    return np.concatenate([rho[..., 0], r], axis=-1)
 
 
 def inverse(T: np.ndarray) -> np.ndarray:
@@ -121,11 +110,10 @@ def quaternion_from_matrix(R: np.ndarray) -> np.ndarray:
     best-conditioned multiple of q (Shepperd 1978, without branches).
     """
     R = np.asarray(R, float)
-    outer = np.eye(4) + (R.reshape(*R.shape[:-2], 9) @ _OUTER).reshape(*R.shape[:-2], 4, 4)
-    best = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)
-    q = np.take_along_axis(outer, best[..., None, None], axis=-2)[..., 0, :]
-    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
-    return np.where(q[..., 3:] < 0, -q, q)
+    outer = (R.reshape(-1, 9) @ _OUTER).reshape(-1, 4, 4) + np.eye(4)
+    best = outer.reshape(-1, 16)[:, ::5].argmax(axis=1)
+    q = outer[np.arange(len(outer)), best].reshape(*R.shape[:-2], 4)
+    return q * np.copysign(1 / np.linalg.norm(q, axis=-1, keepdims=True), q[..., 3:])
 
 
 def _outer() -> np.ndarray:

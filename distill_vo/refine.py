@@ -47,31 +47,17 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     Metres and radians, camera optical axes, k-1 -> k, at the training camera's height.
     """
     x = x.reshape(*x.shape[:2], -1).astype(float)
-    there = x[:, 8].any(axis=0)
-    begin = _CELLS[:, there] + x[:, 4:6, there]
-    below = np.maximum(begin[:, 1] - HORIZON_ROW, 0)
-    corner_variance = CORNER_PX**2 * (1 + (below / DEFORMED_PX)**2)
-    first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
-    in_lane = _in_lane(motion)
-    here = in_lane.any(axis=0)
-    shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, here]
-    x_before, z_before = (_GROUND[:, here] - shift).swapaxes(0, 1)
-    z_before = np.maximum(z_before, NEAREST_M)
-    before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))[:, :2]
-    sigma_z = _SIGMA_Z[here] * CANONICAL.mount_height_m / z_before**2
-    road_sigma = np.stack([ROAD_X_M / z_before, sigma_z], axis=1)
-    lane = _ROAD[:, here], before, road_sigma, in_lane[:, here] / ROAD_ALIKE
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
-    way_squared = (t0**2).sum(1, keepdims=True)
-    found = x[:, 8, there] * way_squared / (way_squared + LEAST_WAY_M**2)
+    corners, lane = _Corners(x, t0), _Lane(x, motion)
     prior = np.concatenate([1 / (_DOUBT * sigma)**2, np.tile(1 / PLANE_RAD**2, (len(x), 1))], axis=1)
     change = np.zeros((len(x), 8))  # of translation, rotation (on the left), road's pitch and roll
     for _ in range(STEPS):
         t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
         H, g = prior[:, None] * np.eye(8), prior * change
-        corners = _off_epipolar_line(t, R, first, second, corner_variance, found)
-        H[:, :6, :6], g[:, :6] = _add(H[:, :6, :6], g[:, :6], *corners)
-        H, g = _add(H, g, *_off_road(t, R, change[:, 6:], *lane))
+        for error, J, weighted in (corners.off(t, R), lane.off(t, R, change[:, 6:])):
+            n = J.shape[1]
+            H[:, :n, :n] += weighted @ J.swapaxes(1, 2)
+            g[:, :n] += (weighted @ error[..., None])[..., 0]
         change -= RELAXATION * np.linalg.solve(H, g[..., None])[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
@@ -83,6 +69,76 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     return refined, np.maximum(sigma, LEAST_SURE * np.abs(change[:, :6]))
 
 
+class _Corners:
+    """Corners that were found again, as rays (B, 3, N)."""
+
+    def __init__(self, x: np.ndarray, t0: np.ndarray):
+        there = x[:, 8].any(axis=0)
+        begin = _CELLS[:, there] + x[:, 4:6, there]
+        below = np.maximum(begin[:, 1] - HORIZON_ROW, 0)
+        self._variance = CORNER_PX**2 * (1 + (below / DEFORMED_PX)**2)  # pixels squared
+        way_squared = (t0**2).sum(1, keepdims=True)
+        self._found = x[:, 8, there] * way_squared / (way_squared + LEAST_WAY_M**2)  # 0..1
+        first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
+        products = (first[:, :, None] * second[:, None]).reshape(len(x), 9, -1)
+        self._seen = np.concatenate([products, second, first], axis=1)
+
+    def off(self, t: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pixels by which corners miss epipolar lines (B, N), jacobians (B, 6, N), the same weighted."""
+        E = (_ESSENTIAL + (t @ _ESSENTIAL_BY_T).reshape(-1, 7, 3, 3)) @ R[:, None]
+        # How far across each line, and the line's normal in either frame: all are linear in E.
+        M = np.zeros((*E.shape[:2], 5, 15))
+        M[:, :, 0, :9] = E.reshape(*E.shape[:2], 9)
+        M[:, :, 1:3, 9:12], M[:, :, 3:, 12:] = E[:, :, :2], E.swapaxes(2, 3)[:, :, :2]
+        seen = (M.reshape(len(t), -1, 15) @ self._seen).reshape(*E.shape[:2], 5, -1)
+        across, normals = seen[:, :, 0], seen[:, :, 1:]
+        squared = np.einsum("bcn,bkcn->bkn", normals[:, 0], normals)  # and half its change
+        squared[:, 0] += 1e-12
+        scale = CANONICAL.fx / np.sqrt(squared[:, 0])
+        error = across[:, 0] * scale
+        # The distance changes with its denominator too; without that the way is drawn to where most corners
+        # are.
+        J = scale[:, None] * across[:, 1:] - (error / squared[:, 0])[:, None] * squared[:, 1:]
+        return error, J, J * (self._found / (self._variance + error**2))[:, None]
+
+
+class _Lane:
+    """Cells of the road in the lane, and where they were seen before."""
+
+    def __init__(self, x: np.ndarray, motion: np.ndarray):
+        in_lane = _in_lane(motion)
+        here = in_lane.any(axis=0)
+        shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, here]
+        x_before, z_before = (_GROUND[:, here] - shift).swapaxes(0, 1)
+        z_before = np.maximum(z_before, NEAREST_M)
+        self._road = _ROAD[:, here]  # (3, N) metres
+        self._before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))[:, :2]
+        sigma_z = _SIGMA_Z[here] * CANONICAL.mount_height_m / z_before**2
+        self._per_sigma = 1 / np.stack([ROAD_X_M / z_before, sigma_z], axis=1)  # (B, 2, N)
+        self._share = in_lane[:, here] / ROAD_ALIKE  # (B, N) of a cell's weight, 0 beside the lane
+
+    def off(self, t: np.ndarray, R: np.ndarray,
+            plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """By how many sigma the road was seen elsewhere (B, 2 N), jacobians (B, 8, 2 N), the same weighted.
+
+        plane (B, 2): pitch and roll of the road against the view's.
+        """
+        normal = (_NORMAL + plane @ _NORMAL_BY_PLANE)[:, None]
+        H = np.empty((len(t), 9, 3, 3))  # the road's homography, and its change by t, R and plane
+        H[:, 0] = R + t[:, :, None] * normal
+        H[:, 1:4] = np.eye(3)[:, :, None] * normal[:, None]
+        H[:, 4:7] = _TURNS @ R[:, None]
+        H[:, 7:] = t[:, None, :, None] * _NORMAL_BY_PLANE[:, None]
+        seen = (H.reshape(len(t), -1, 3) @ self._road).reshape(*H.shape[:3], -1)
+        depth = np.maximum(seen[:, 0, 2:], NEAREST_M)
+        at = seen[:, 0, :2] / depth
+        error = (at - self._before) * self._per_sigma
+        J = (seen[:, 1:, :2] - at[:, None] * seen[:, 1:, 2:]) * (self._per_sigma / depth)[:, None]
+        weight = self._share / (1 + (error**2).sum(1) / 2)**2
+        weighted = J * weight[:, None, None]
+        return error.reshape(len(t), -1), J.reshape(len(t), 8, -1), weighted.reshape(len(t), 8, -1)
+
+
 def _in_lane(motion: np.ndarray) -> np.ndarray:
     """Which cells of the road lie in the lane (B, 480); motions (B, 6), metres and radians, optical axes."""
     way, turn = motion[:, 2:3], motion[:, 4:5]
@@ -91,72 +147,25 @@ def _in_lane(motion: np.ndarray) -> np.ndarray:
     return (np.abs(aside - bend * ahead**2 / 2) < LANE_M) & (np.abs(bend) * ahead < LANE_RAD)
 
 
-def _add(H, g, error: np.ndarray, J: np.ndarray, weight: np.ndarray):
-    """Normal equations H, g with errors (B, N) of jacobians (B, n, N) and weights (B, N) added."""
-    weighted = J * weight[:, None]
-    return H + weighted @ J.swapaxes(1, 2), g + (weighted @ error[..., None])[..., 0]
-
-
-def _times(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """(B, n, r, 3) times (B, 3, N) -> (B, n, r, N), in one product."""
-    product = matrices.reshape(len(matrices), -1, 3) @ vectors
-    return product.reshape(*matrices.shape[:3], -1)
-
-
 def _rays(pixels: np.ndarray) -> np.ndarray:
     """(B, 2, N) -> (B, 3, N), z = 1."""
     u, v = (pixels[:, 0] - CANONICAL.cx) / CANONICAL.fx, (pixels[:, 1] - CANONICAL.cy) / CANONICAL.fy
     return np.stack([u, v, np.ones_like(u)], axis=1)
 
 
-def _off_epipolar_line(t, R, first, second, variance, found):
-    """Pixels by which corners miss their lines (B, N), jacobians (B, 6, N), weights (B, N).
-
-    first, second (B, 3, N): rays to them; variance (B, N) pixels squared; found (B, N) 0..1.
-    """
-    skew, turned = geometry.skew(t)[:, None], _TURNS @ R[:, None]
-    E = np.concatenate([skew @ R[:, None], turned, skew @ turned], axis=1)  # and its change by t and by R
-    lines = _times(E, second)  # in frame k-1
-    ends = np.concatenate([lines[:, :, :2], _times(E.swapaxes(2, 3)[:, :, :2], first)], axis=2)
-    across = (first[:, None] * lines).sum(2)
-    squared = (ends[:, 0]**2).sum(1) + 1e-12
-    scale = CANONICAL.fx / np.sqrt(squared)
-    error = across[:, 0] * scale
-    # The distance changes with its denominator too; without that the way is drawn to where most corners are.
-    d_squared = (ends[:, :1] * ends[:, 1:]).sum(2)  # half of it
-    J = scale[:, None] * across[:, 1:] - (error / squared)[:, None] * d_squared
-    weight = found / (variance + error**2)
-    return error, J, weight
-
-
-def _off_road(t, R, plane, road, before, sigma, share):
-    """By how many sigma the road was seen elsewhere (B, 2 N), jacobians (B, 8, 2 N), weights (B, 2 N).
-
-    road (3, N): metres; before (B, 2, N): rays to where it was, without their 1; sigma (B, 2, N);
-    share (B, N): of a cell's weight, 0 beside the lane.
-    """
-    pitch, roll = LOOKS_DOWN + plane[:, 0], plane[:, 1]
-    zero = np.zeros_like(pitch)
-    # The road's normal over its distance, and how that changes with pitch and roll.
-    normal, *d_normal = np.array([[roll, np.cos(pitch), np.sin(pitch)], [zero, -np.sin(pitch), np.cos(pitch)],
-                                  [zero + 1, zero, zero]]).swapaxes(1, 2) / CANONICAL.mount_height_m
-    way = t[:, None, :, None]
-    H = np.concatenate([R[:, None] + way * normal[:, None, None],  # the road's homography, and its changes
-                        np.eye(3)[:, :, None] * normal[:, None, None], _TURNS @ R[:, None],
-                        *(way * d[:, None, None] for d in d_normal)], axis=1)
-    seen = _times(H, road)
-    depth = np.maximum(seen[:, 0, 2:], NEAREST_M)
-    at = seen[:, 0, :2] / depth
-    error = (at - before) / sigma
-    J = (seen[:, 1:, :2] - at[:, None] * seen[:, 1:, 2:]) / (depth * sigma)[:, None]
-    weight = share / (1 + (error**2).sum(1) / 2)**2
-    return error.reshape(len(t), -1), J.reshape(len(t), 8, -1), np.concatenate([weight, weight], 1)
-
-
 _TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
+# (7, 3, 3) times R is the essential matrix and its change by t and by R: the part that t has no part in, and
+# (3, 63) the other's.
+_ESSENTIAL = np.concatenate([np.zeros((1, 3, 3)), _TURNS, np.zeros((3, 3, 3))])
+_ESSENTIAL_BY_T = np.concatenate([_TURNS[:, None], np.zeros((3, 3, 3, 3)), _TURNS[:, None] @ _TURNS], axis=1)
+_ESSENTIAL_BY_T = _ESSENTIAL_BY_T.reshape(3, -1)
+# The road's normal over its distance, and (2, 3) how it changes with pitch and roll, to first order.
+_NORMAL = np.array([0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)]) / CANONICAL.mount_height_m
+_NORMAL_BY_PLANE = np.array([[0, -np.sin(LOOKS_DOWN), np.cos(LOOKS_DOWN)],
+                             [1.0, 0, 0]]) / CANONICAL.mount_height_m
 _DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
 _CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
 _GROUND = ROAD_CELLS.reshape(-1, 2).T  # (2, 480) metres to the right and ahead
 _SIGMA_Z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2  # metres
 _ROAD = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]  # (3, 480) metres, in the view's axes
-_ROAD = _ROAD * CANONICAL.mount_height_m / (np.array([0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)]) @ _ROAD)
+_ROAD = _ROAD / (_NORMAL @ _ROAD)
