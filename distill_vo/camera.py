@@ -151,6 +151,11 @@ class CanonicalView:
         return cv2.remap(image, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
+def halved(image: np.ndarray) -> np.ndarray:
+    """An image at half the size: the means of 2x2 pixels."""
+    return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+
+
 def _canonical_rays() -> np.ndarray:
     """(192, 640, 3) directions of the canonical pixels, z = 1."""
     x, y = np.meshgrid(np.arange(CANONICAL.width), np.arange(CANONICAL.height))

@@ -8,7 +8,7 @@ the paper's own input, for those who train on much real data.
 import cv2
 import numpy as np
 
-from distill_vo.camera import CANONICAL
+from distill_vo.camera import CANONICAL, halved
 
 CELL = 16  # pixels a side; the flow of one cell is averaged
 GRID = (CANONICAL.width // CELL, CANONICAL.height // CELL)  # columns, rows
@@ -66,8 +66,8 @@ class DenseFlow:
         pixels of 0.1 m, of cells 2 m long and 0.3 m wide, the farthest row first; of the corner in each cell
         of the view x and y from the cell's centre, u, v, and 1 where there is one that was found again.
         """
-        halves = _half(previous), _half(current)
-        view = 4 * _cells(self._dis.calc(*map(_half, halves), None))
+        halves = halved(previous), halved(current)
+        view = 4 * _cells(self._dis.calc(*map(halved, halves), None))
         corners = _corners(*halves, view)
         found = view, self._road(previous, current), corners
         return np.ascontiguousarray(np.concatenate(found, axis=2).transpose(2, 0, 1))
@@ -111,16 +111,12 @@ class RoadFlow:
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
         """Two (192, 640) grey frames -> (12, 40, 2) float32 of the cells of the current one."""
-        before, now = (_half(self.from_above(view)) for view in (previous, current))
+        before, now = (halved(self.from_above(view)) for view in (previous, current))
         shift = np.array(_coarse_shift(now, before), np.float32)
         flow, found, _ = _followed(_grain(now), _grain(before), _PATCHES, shift, scales=2, steps=10)
         flow = np.where(found, flow, shift).reshape(*_PATCH_GRID, 2)
         flow = cv2.merge([cv2.medianBlur(part, 3) for part in cv2.split(flow)])  # against single patches
         return -2 * flow.repeat(2, axis=1)
-
-
-def _half(image: np.ndarray) -> np.ndarray:
-    return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
 def _followed(first: np.ndarray, second: np.ndarray, points: np.ndarray, flow: np.ndarray, scales: int,
@@ -178,7 +174,7 @@ def _marks(road: np.ndarray) -> np.ndarray:
 
     Not kerbs, lines and shade, which run along and look alike all the way.
     """
-    small = _half(road).astype(np.float32)
+    small = halved(road).astype(np.float32)
     return small - cv2.blur(small, (1, MARK))
 
 
@@ -189,12 +185,13 @@ def _grain(road: np.ndarray) -> np.ndarray:
 
 def _correlation(image: np.ndarray, patch: np.ndarray) -> np.ndarray:
     """Correlation coefficient of a patch with each place of an image; OpenCV's is slow for so few places."""
+    (rows, columns), patch = patch.shape, patch - patch.mean()
     places = np.lib.stride_tricks.sliding_window_view(image, patch.shape)
-    pixels = places.reshape(-1, patch.size) - patch.mean()
-    patch = patch.ravel() - patch.mean()
-    spread = np.einsum("ij,ij->i", pixels, pixels) - pixels.sum(1)**2 / patch.size
-    likeness = pixels @ patch / np.sqrt(np.maximum(spread, 1.0) * max(patch @ patch, 1.0))
-    return likeness.reshape(places.shape[:2])
+    alike = (places.reshape(-1, patch.size) @ patch.ravel()).reshape(places.shape[:2])
+    sums, squares = (total[rows:, columns:] - total[:-rows, columns:] - total[rows:, :-columns]
+                     + total[:-rows, :-columns] for total in cv2.integral2(image))
+    spread = squares - sums**2 / patch.size
+    return alike / np.sqrt(np.maximum(spread, 1.0) * max((patch**2).sum(), 1.0))
 
 
 def _cells(flow: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ after averaging over 4x4, which leaves what a scene shows and takes out what a s
 import cv2
 import numpy as np
 
-from distill_vo.camera import CANONICAL
+from distill_vo.camera import CANONICAL, halved
 
 SHRINK = 4
 SIZE = (CANONICAL.width // SHRINK, CANONICAL.height // SHRINK)  # of the averaged view, width first
@@ -31,23 +31,22 @@ def followed(previous: np.ndarray, current: np.ndarray, flow: np.ndarray | None)
     if flow is None:
         return min(texture(previous), texture(current))
     a, b = _shrunk(previous), _shrunk(current)
-    u, v = (cv2.resize(np.ascontiguousarray(part), SIZE) / SHRINK for part in flow)
-    to_x, to_y = _COLUMNS + u, _ROWS + v
-    b = cv2.remap(b, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    inside = (to_x >= 0) & (to_x <= SIZE[0] - 1) & (to_y >= 0) & (to_y <= SIZE[1] - 1)
-    inside = _mean(inside.astype(np.float32)) > 0.9
+    to = _PLACES + cv2.resize(np.ascontiguousarray(flow.transpose(1, 2, 0)), SIZE) / SHRINK
+    b = cv2.remap(b, to, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.inRange(to, (0, 0), (SIZE[0] - 1, SIZE[1] - 1))  # 255 where it is
+    inside = _mean(inside) > 0.9 * 255
     of_a, of_b, of_both = _variance(a, a), _variance(b, b), _variance(a, b)
     # Where both hold something, the root is of a positive number.
     alike = (np.minimum(of_a, of_b) > CONTRAST**2) & (of_both > LIKENESS * np.sqrt(np.abs(of_a * of_b)))
     return float((alike & inside).sum() / max(inside.sum(), 1))
 
 
-_COLUMNS, _ROWS = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in SIZE))
+_PLACES = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in SIZE)), -1)
 
 
 def _shrunk(view: np.ndarray) -> np.ndarray:
     grey = view if view.ndim == 2 else cv2.cvtColor(view, cv2.COLOR_BGR2GRAY)
-    return cv2.resize(grey, SIZE, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return halved(halved(grey)).astype(np.float32)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
