@@ -27,7 +27,11 @@ from distill_vo.frontend import (
 STEPS, RELAXATION = 4, 1.5  # steps with robust weights fall short by about half of what is left
 WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network is believed beside geometry
 CORNER_PX = 0.15  # one sigma at the horizon
-DEFORMED_PX = 15.0  # below it sigma grows, by the square root of two here: near things change their looks
+# Below it sigma grows, by the square root of two here: near things change their looks, and kerbs and lines
+# that run along a bend look as if the car did not turn.
+DEFORMED_PX = 5.0
+# Straight ahead, so far to either side and up or down, others drive: so much does a corner count there.
+AHEAD_PX, AHEAD_SHARE = (15.0, 25.0), 0.2
 LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
 # The lane lies to either side of straight ahead, as bent as the way is now, until it has turned so far. All
 # around kerbs, cars and hedges rise above the road and seem to move faster.
@@ -35,7 +39,7 @@ LANE_M, LANE_RAD = 1.6, 0.75
 SHARPEST = 0.1  # rad/m; sharper bends are taken for it, so that the nearest cells, 7 m ahead, stay in
 BEND_M = 0.2  # on a shorter way there is no telling how bent it is
 ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.1, 0.03, 0.0003  # one sigma; the last times the distance squared
-ROAD_ALIKE = 4.0  # how many cells err together
+ROAD_ALIKE = 3.0  # how many cells err together
 LEAST_SURE = 0.1  # one sigma is at least this share of what was corrected
 NEAREST_M = 1.0  # in front of the camera; nearer things are not seen
 PLANE_RAD = np.radians([0.3, 0.5])  # one sigma of the road's pitch and roll against the view's
@@ -75,10 +79,12 @@ class _Corners:
     def __init__(self, x: np.ndarray, t0: np.ndarray):
         there = x[:, 8].any(axis=0)
         begin = _CELLS[:, there] + x[:, 4:6, there]
-        below = np.maximum(begin[:, 1] - HORIZON_ROW, 0)
-        self._variance = CORNER_PX**2 * (1 + (below / DEFORMED_PX)**2)  # pixels squared
+        aside, below = begin[:, 0] - CANONICAL.cx, begin[:, 1] - HORIZON_ROW
+        ahead = (np.abs(aside) < AHEAD_PX[0]) & (np.abs(below) < AHEAD_PX[1])
+        self._variance = CORNER_PX**2 * (1 + (np.maximum(below, 0) / DEFORMED_PX)**2)  # pixels squared
         way_squared = (t0**2).sum(1, keepdims=True)
         self._found = x[:, 8, there] * way_squared / (way_squared + LEAST_WAY_M**2)  # 0..1
+        self._found[ahead] *= AHEAD_SHARE
         first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
         products = (first[:, :, None] * second[:, None]).reshape(len(x), 9, -1)
         self._seen = np.concatenate([products, second, first], axis=1)

@@ -70,6 +70,15 @@ def test_near_corners_that_are_off_say_less_than_far_ones():
     assert off_by_corners_in(slice(9, 12)) < off_by_corners_in(slice(3, 6))
 
 
+def test_corners_straight_ahead_where_others_drive_say_less_than_those_beside_them():
+    def off_by_corners_in(columns: slice) -> float:
+        x = world(TRUE)
+        x[7, 4:7, columns] += 0.3  # pixels
+        return np.abs((corrected(x, TRUE) - TRUE) / SIGMA).max()
+
+    assert off_by_corners_in(slice(19, 21)) < 0.5 * min(off_by_corners_in(slice(k, k + 2)) for k in (17, 21))
+
+
 @pytest.mark.parametrize("turn", [0.0, 0.02, -0.04, 0.08])
 def test_what_stands_beside_the_lane_does_not_make_the_way_longer(turn):
     true = np.array([0.0, -0.015, 0.9, 0.0, turn, 0.0])
