@@ -152,7 +152,7 @@ class CanonicalView:
 
 
 def halved(image: np.ndarray) -> np.ndarray:
-    """An image at half the size: the means of 2x2 pixels."""
+    """An image of even sides at half the size: the means of 2x2 pixels."""
     return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 

@@ -22,16 +22,17 @@ ROAD_ASIDE_M = 6.0
 COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
 MARK = 5  # of its pixels, 2 m: what stays as bright for longer ahead is no mark
-LIGHT, GRAIN_CONTRAST = 15, 2.0  # pixels of 0.2 m; what is larger than 3 m is light and shade
+LIGHT = 15  # pixels of 0.2 m; what is larger than 3 m is light and shade
+GRAIN_CONTRAST = 2.0  # how much stronger the rest is made; roads are faint
 
-WINDOW_PX = 9  # a side, at half the size, in which a corner or a patch of road is found again
+WINDOW_PX = 9  # a side, in which things are found again: 18 pixels of the view, 1.8 m of the road
 LEAST_CORNER = 2e-3  # smaller eigenvalue of its gradients; what is below it slides along its edge
 MOST_UNLIKE = 12.0  # grey levels, mean difference of a corner's windows; above it is another thing
 
 
 class DenseFlow:
-    """Optical flow from frame k-1 to frame k: of the view and of the road from above, averaged over cells,
-    and of one corner in each cell.
+    """Optical flow from frame k-1 to frame k: of the view, averaged over cells, of patches of the road seen
+    from above, and of one corner in each cell of the view.
 
     Flow keeps what rendered and real streets share (geometry) and drops what they do not (looks),
     which is why a network trained on rendered streets works on real ones. Near the car the road moves too
@@ -50,7 +51,7 @@ class DenseFlow:
     shape = (9, GRID[1], GRID[0])
 
     def __init__(self):
-        # Views of a quarter the size do: cells are four of their pixels wide.
+        # Views of a quarter the size do, for a flow of half their size: cells are two of its pixels wide.
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._dis.setFinestScale(1)
         self._dis.setPatchStride(3)
@@ -63,14 +64,15 @@ class DenseFlow:
         """Two (192, 640) grey frames -> (9, 12, 40) float32.
 
         u right and v down in canonical pixels, of cells of 16x16; u and v of the road from above, in its
-        pixels of 0.1 m, of cells 2 m long and 0.3 m wide, the farthest row first; of the corner in each cell
-        of the view x and y from the cell's centre, u, v, and 1 where there is one that was found again.
+        pixels of 0.1 m, of cells 2 m long and 0.3 m wide, two side by side alike, the farthest row first; x
+        and y from the cell's centre, u and v of the corner in each cell of the view, and 1 where there is one
+        that was found again.
         """
         halves = halved(previous), halved(current)
-        view = 4 * _cells(self._dis.calc(*map(halved, halves), None))
-        corners = _corners(*halves, view)
-        found = view, self._road(previous, current), corners
-        return np.ascontiguousarray(np.concatenate(found, axis=2).transpose(2, 0, 1))
+        quarters = halved(halves[0]), halved(halves[1])
+        view = 4 * _cells(self._dis.calc(*quarters, None))
+        parts = view, self._road(previous, current), _corners(*halves, view)
+        return np.ascontiguousarray(np.concatenate(parts, axis=2).transpose(2, 0, 1))
 
     @staticmethod
     def flow(x: np.ndarray) -> np.ndarray:
@@ -110,24 +112,25 @@ class RoadFlow:
         return cv2.remap(view, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Two (192, 640) grey frames -> (12, 40, 2) float32 of the cells of the current one."""
+        """Two (192, 640) grey frames -> (12, 40, 2) float32 of cells of the current one, in pairs alike."""
         before, now = (halved(self.from_above(view)) for view in (previous, current))
         shift = np.array(_coarse_shift(now, before), np.float32)
         flow, found, _ = _followed(_grain(now), _grain(before), _PATCHES, shift, scales=2, steps=10)
         flow = np.where(found, flow, shift).reshape(*_PATCH_GRID, 2)
-        flow = cv2.merge([cv2.medianBlur(part, 3) for part in cv2.split(flow)])  # against single patches
+        # Against single patches; OpenCV's median takes no two channels.
+        flow = cv2.merge([cv2.medianBlur(part, 3) for part in cv2.split(flow)])
         return -2 * flow.repeat(2, axis=1)
 
 
-def _followed(first: np.ndarray, second: np.ndarray, points: np.ndarray, flow: np.ndarray, scales: int,
+def _followed(first: np.ndarray, second: np.ndarray, points: np.ndarray, start: np.ndarray, scales: int,
               steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How what is at points (N, 2) of one image moved to another, pixels: sought where `flow` leads.
+    """How what is at points (N, 2) of one image moved to another, in pixels; sought at `start` from there.
 
-    flow (N, 2), found (N, 1), and by how many grey levels the windows differ (N, 1).
+    start (N, 2) or (2,) -> flow (N, 2), found (N, 1), mean difference of the windows (N, 1) in grey levels.
     """
     until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 0.05)
     end, found, unlike = cv2.calcOpticalFlowPyrLK(
-        first, second, points, points + flow, winSize=(WINDOW_PX, WINDOW_PX), maxLevel=scales - 1,
+        first, second, points, points + start, winSize=(WINDOW_PX, WINDOW_PX), maxLevel=scales - 1,
         criteria=until, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
     return end - points, found == 1, unlike
 
@@ -165,6 +168,8 @@ def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
     aside = 2
     ahead, behind = (round(metres / COARSE_PIXEL_M) for metres in (FASTEST_M, BACKWARDS_M))
     likeness = _correlation(before, now[ahead:-behind, aside:-aside])
+    if likeness.max() <= 0:
+        return 0, 0  # no marks
     y, x = np.unravel_index(likeness.argmax(), likeness.shape)
     return 2 * (x - aside), 2 * (y - ahead)
 
@@ -179,13 +184,14 @@ def _marks(road: np.ndarray) -> np.ndarray:
 
 
 def _grain(road: np.ndarray) -> np.ndarray:
-    """Road (120, 60) uint8 from above -> the same without what light does to it over some metres."""
+    """Road (120, 60) uint8 from above -> what of it is smaller than light and shade, about 128."""
     return cv2.addWeighted(road, GRAIN_CONTRAST, cv2.blur(road, (LIGHT, LIGHT)), -GRAIN_CONTRAST, 128)
 
 
 def _correlation(image: np.ndarray, patch: np.ndarray) -> np.ndarray:
     """Correlation coefficient of a patch with each place of an image; OpenCV's is slow for so few places."""
-    (rows, columns), patch = patch.shape, patch - patch.mean()
+    rows, columns = patch.shape
+    patch = patch - patch.mean()
     places = np.lib.stride_tricks.sliding_window_view(image, patch.shape)
     alike = (places.reshape(-1, patch.size) @ patch.ravel()).reshape(places.shape[:2])
     sums, squares = (total[rows:, columns:] - total[:-rows, columns:] - total[rows:, :-columns]

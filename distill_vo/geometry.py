@@ -23,8 +23,12 @@ def skew(v: np.ndarray) -> np.ndarray:
 
 
 def _sines(r: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rotation vector (..., 3) -> its angle t, sin(t)/t and (1-cos(t))/t^2, (..., 1, 1), finite at 0."""
-    t = np.maximum(np.linalg.norm(r, axis=-1)[..., None, None], 1e-9)  # where the sine is its angle
+    """Rotation vector (..., 3) -> its angle t, sin(t)/t and (1-cos(t))/t^2, (..., 1, 1), finite at 0.
+
+    Where 1 minus the second is divided by t^2, rounding does no harm: what that is multiplied by is as small.
+    """
+    length = np.linalg.norm(np.asarray(r, float), axis=-1)
+    t = np.maximum(length[..., None, None], 1e-9)  # where the sine is its angle
     return t, np.sin(t) / t, 2 * (np.sin(t / 2) / t) ** 2
 
 

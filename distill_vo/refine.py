@@ -27,10 +27,10 @@ from distill_vo.frontend import (
 STEPS, RELAXATION = 4, 1.5  # steps with robust weights fall short by about half of what is left
 WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network is believed beside geometry
 CORNER_PX = 0.15  # one sigma at the horizon
-# Below it sigma grows, by the square root of two here: near things change their looks, and kerbs and lines
-# that run along a bend look as if the car did not turn.
+# So far below the horizon it is larger by the square root of two, and so on: near things change their looks,
+# and kerbs and lines that run along a bend look as if the car did not turn.
 DEFORMED_PX = 5.0
-# Straight ahead, so far to either side and up or down, others drive: so much does a corner count there.
+# Half width and half height of the view straight ahead, where others drive; how much a corner counts there.
 AHEAD_PX, AHEAD_SHARE = (15.0, 25.0), 0.2
 LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
 # The lane lies to either side of straight ahead, as bent as the way is now, until it has turned so far. All
@@ -74,17 +74,17 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
 
 
 class _Corners:
-    """Corners that were found again, as rays (B, 3, N)."""
+    """Corners that were found again: products of their two rays, the second and the first, (B, 15, N)."""
 
     def __init__(self, x: np.ndarray, t0: np.ndarray):
         there = x[:, 8].any(axis=0)
         begin = _CELLS[:, there] + x[:, 4:6, there]
         aside, below = begin[:, 0] - CANONICAL.cx, begin[:, 1] - HORIZON_ROW
-        ahead = (np.abs(aside) < AHEAD_PX[0]) & (np.abs(below) < AHEAD_PX[1])
+        in_front = (np.abs(aside) < AHEAD_PX[0]) & (np.abs(below) < AHEAD_PX[1])
         self._variance = CORNER_PX**2 * (1 + (np.maximum(below, 0) / DEFORMED_PX)**2)  # pixels squared
         way_squared = (t0**2).sum(1, keepdims=True)
         self._found = x[:, 8, there] * way_squared / (way_squared + LEAST_WAY_M**2)  # 0..1
-        self._found[ahead] *= AHEAD_SHARE
+        self._found[in_front] *= AHEAD_SHARE
         first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
         products = (first[:, :, None] * second[:, None]).reshape(len(x), 9, -1)
         self._seen = np.concatenate([products, second, first], axis=1)
@@ -92,7 +92,8 @@ class _Corners:
     def off(self, t: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pixels by which corners miss epipolar lines (B, N), jacobians (B, 6, N), the same weighted."""
         E = (_ESSENTIAL + (t @ _ESSENTIAL_BY_T).reshape(-1, 7, 3, 3)) @ R[:, None]
-        # How far across each line, and the line's normal in either frame: all are linear in E.
+        # How far across each line (of products of rays), and the line's normal in frame k-1 (of second rays)
+        # and in k (of first ones): all are linear in E.
         M = np.zeros((*E.shape[:2], 5, 15))
         M[:, :, 0, :9] = E.reshape(*E.shape[:2], 9)
         M[:, :, 1:3, 9:12], M[:, :, 3:, 12:] = E[:, :, :2], E.swapaxes(2, 3)[:, :, :2]
@@ -160,8 +161,8 @@ def _rays(pixels: np.ndarray) -> np.ndarray:
 
 
 _TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
-# (7, 3, 3) times R is the essential matrix and its change by t and by R: the part that t has no part in, and
-# (3, 63) the other's.
+# (7, 3, 3), to be multiplied by R: the essential matrix and its changes by t and by rotation. The first and
+# the last are linear in t, (3, 63); those by t do not depend on it.
 _ESSENTIAL = np.concatenate([np.zeros((1, 3, 3)), _TURNS, np.zeros((3, 3, 3))])
 _ESSENTIAL_BY_T = np.concatenate([_TURNS[:, None], np.zeros((3, 3, 3, 3)), _TURNS[:, None] @ _TURNS], axis=1)
 _ESSENTIAL_BY_T = _ESSENTIAL_BY_T.reshape(3, -1)

@@ -6,7 +6,15 @@ import pytest
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frontend import CELL, CELL_CENTRES, HORIZON_ROW, MIRROR_SIGNS, DenseFlow, StackedFrames
+from distill_vo.frontend import (
+    CELL,
+    CELL_CENTRES,
+    HORIZON_ROW,
+    MIRROR_SIGNS,
+    ROAD_CELLS,
+    DenseFlow,
+    StackedFrames,
+)
 
 
 def texture(seed=0) -> np.ndarray:
@@ -74,6 +82,18 @@ def test_a_faint_road_is_followed_by_its_marks_not_by_what_is_alike_all_the_way(
              .astype(np.uint8) for m in (0.0, forward_m)]
     lane = 0.1 * DenseFlow()(*views)[3, 6:, 14:26]
     assert np.median(lane) == pytest.approx(forward_m, abs=0.05)
+
+
+def test_a_turn_moves_the_road_aside_by_the_turn_times_its_distance():
+    x = DenseFlow()(road(0.0), rotated(road(0.0), (0, 0.02, 0)))
+    aside_m, ahead_m = 0.1 * x[2, 6:, 13:-13], ROAD_CELLS[6:, 13:-13, 1]
+    assert np.abs(aside_m / ahead_m + 0.02).mean() < 0.001
+
+
+def test_a_road_without_marks_does_not_move():
+    view = texture()
+    view[84:] = 255  # snow, or too much light
+    assert not DenseFlow()(view, view)[2:4].any()
 
 
 def test_nothing_moves_between_equal_images():

@@ -129,10 +129,12 @@ def test_sigma_shrinks_by_what_is_seen_and_a_mirror_changes_none_of_it():
 
 
 def test_pairs_of_a_batch_do_not_mix():
-    x = np.stack([world(TRUE), world(0.5 * TRUE, 1)])
-    said = np.stack([TRUE, 0.5 * TRUE]) + 0.5 * SIGMA
-    both, _ = refine(x, said, np.stack([SIGMA, SIGMA]))
-    np.testing.assert_allclose(both[1], corrected(x[1], said[1]), atol=1e-12)
+    true = np.array([[0.0, -0.015, 0.9, 0.0, turn, 0.0] for turn in (0.08, -0.08, 0.0)])  # in other lanes
+    x, said = np.stack([world(motion, seed) for seed, motion in enumerate(true)]), true + 0.5 * SIGMA
+    x[1, 4:] = 0.0  # and one without corners
+    together, _ = refine(x, said, np.tile(SIGMA, (3, 1)))
+    alone = [corrected(*pair) for pair in zip(x, said, strict=True)]
+    np.testing.assert_allclose(together, alone, atol=1e-12)
 
 
 def test_a_correction_is_sure_to_a_tenth_of_itself_at_best():

@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from distill_vo import inertia, refine
 from distill_vo.frontend import LOOKS_DOWN
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student, load_network
 from distill_vo.trajectory import whole_file, write_whole
 from training import losses
 from training.batches import Batch
-from training.data.cache import PairCache
+from training.data.cache import PairCache, file_digest, join_digests
 from training.data.drive import DT
 from training.twins import SWEEP_DEG, TWINS, levelled, moved_by_twins, twins
 from training.validate import said_by
@@ -98,8 +99,12 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
 
 
 def _driven(teacher: Student, cache: PairCache, folder: Path) -> np.ndarray:
-    """The motions (N, 6) by which the teacher would drive, of levelled cameras; computed once."""
-    file = folder / "driven.npy"
+    """The motions (N, 6) by which the teacher would drive, of levelled cameras; computed once.
+
+    Where geometry or inertia are written anew the teacher drives otherwise.
+    """
+    rules = join_digests(file_digest(Path(module.__file__)) for module in (refine, inertia))
+    file = folder / f"driven-{rules[:16]}.npy"
     if not file.exists():
         motions = np.empty((len(cache), 6))
         for track in tqdm(cache.tracks, "driven", unit="track", disable=None):

@@ -133,7 +133,8 @@ def test_caches_that_are_refused(tmp_path):
         PairCache.open(cache.path, "dense_flow")
     inputs.write_bytes(data)
     for wrong, sentence in ((text[:50], "cache.json: is damaged"), ("[]", "cache.json: is damaged"),
-                            (text.replace(f'"format": {FORMAT}', '"format": 9'), "was written in format 9"),
+                            (text.replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}'),
+                             f"was written in format {FORMAT + 1}"),
                             (text.replace('"stop": 5', '"stop": 6'), "disagree on the number of pairs")):
         index.write_text(wrong)
         with pytest.raises(InputError, match=sentence):
