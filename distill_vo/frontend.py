@@ -54,6 +54,7 @@ class DenseFlow:
         # Views of a quarter the size do, for a flow of half their size: cells are two of its pixels wide.
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._dis.setFinestScale(1)
+        # With fewer patches or iterations a camera's turn is not seen to 0.15 pixels.
         self._dis.setPatchStride(3)
         self._dis.setGradientDescentIterations(16)
         self._road = RoadFlow()
@@ -115,8 +116,9 @@ class RoadFlow:
         """Two (192, 640) grey frames -> (12, 40, 2) float32 of cells of the current one, in pairs alike."""
         before, now = (halved(self.from_above(view)) for view in (previous, current))
         shift = np.array(_coarse_shift(now, before), np.float32)
-        flow, found, _ = _followed(_grain(now), _grain(before), _PATCHES, shift, scales=2, steps=10)
-        flow = np.where(found, flow, shift).reshape(*_PATCH_GRID, 2)
+        flow, found, _ = _followed(_grain(now), _grain(before), _PATCHES.reshape(-1, 2), shift, scales=2,
+                                   steps=10)
+        flow = np.where(found, flow, shift).reshape(_PATCHES.shape)
         # Against single patches; OpenCV's median takes no two channels.
         flow = cv2.merge([cv2.medianBlur(part, 3) for part in cv2.split(flow)])
         return -2 * flow.repeat(2, axis=1)
@@ -141,9 +143,10 @@ def seen_on_road(x, z) -> tuple:
             HORIZON_ROW + CANONICAL.fy * CANONICAL.mount_height_m / z)
 
 
-def _cell_centres() -> np.ndarray:
-    """(12, 40, 2): centres of the cells of the view, pixels."""
-    return np.stack(np.meshgrid(*((np.arange(n) + 0.5) * CELL - 0.5 for n in GRID)), -1)
+def _centres(grid: tuple[int, int], sides: tuple[int, int]) -> np.ndarray:
+    """(rows, columns, 2): x and y of the centres of cells with such sides, pixels."""
+    x, y = ((np.arange(count) + 0.5) * side - 0.5 for count, side in zip(grid, sides, strict=True))
+    return np.stack(np.meshgrid(x, y), -1)
 
 
 def _road_cells() -> np.ndarray:
@@ -154,11 +157,9 @@ def _road_cells() -> np.ndarray:
     return np.stack(np.meshgrid(aside, ahead), -1)
 
 
-CELL_CENTRES, ROAD_CELLS = _cell_centres(), _road_cells()
-# One patch of road is followed for every two cells side by side: their centres, in road at half the size.
-_PATCH_GRID = GRID[1], GRID[0] // 2
-_PATCHES = np.stack(np.meshgrid(np.arange(1, 60, 3), np.arange(4.5, 120, 10)), -1)
-_PATCHES = _PATCHES.reshape(-1, 2).astype(np.float32)
+CELL_CENTRES, ROAD_CELLS = _centres(GRID, (CELL, CELL)), _road_cells()
+# One patch of road is followed for every two cells side by side: in road at half the size 3 pixels by 10.
+_PATCHES = _centres((GRID[0] // 2, GRID[1]), (3, 10)).astype(np.float32)
 DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 
 
@@ -206,14 +207,13 @@ def _cells(flow: np.ndarray) -> np.ndarray:
 
 
 def _best_corners(half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A view at half the size -> where the best corner of each cell is, (12, 40, 2) x and y in its pixels,
-    and whether it is one (12, 40)."""
+    """A view at half the size -> the best corner of each cell, (12, 40, 2) x and y from the cell's centre in
+    its pixels, and whether it is one (12, 40)."""
     (columns, rows), side = GRID, CELL // 2
     strength = cv2.cornerMinEigenVal(half, 3)
     strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     best = strength.argmax(-1)
-    row, column = np.indices((rows, columns)) * side
-    return np.stack([column + best % side, row + best // side], -1), strength.max(-1) > LEAST_CORNER
+    return np.stack([best % side, best // side], -1) - (side - 1) / 2, strength.max(-1) > LEAST_CORNER
 
 
 def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -222,13 +222,14 @@ def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.
     Of two views at half the size (12, 40, 5), in pixels of whole ones: x and y from the cell's centre, u and
     v; 1 where it was found, else 0.
     """
-    best, is_corner = _best_corners(previous)
+    offset, is_corner = _best_corners(previous)
     corners = np.zeros((*is_corner.shape, 5), np.float32)
     if not is_corner.any():
         return corners
-    start = best[is_corner].astype(np.float32)
+    offset = offset[is_corner]
+    start = ((CELL_CENTRES[is_corner] - 0.5) / 2 + offset).astype(np.float32)  # half pixels
     moved, found, unlike = _followed(previous, current, start, flow[is_corner] / 2, scales=1, steps=5)
-    seen = np.concatenate([2 * start + 0.5 - CELL_CENTRES[is_corner], 2 * moved, found], axis=1)
+    seen = np.concatenate([2 * offset, 2 * moved, found], axis=1)
     corners[is_corner] = np.where(found & (unlike < MOST_UNLIKE), seen, 0)
     return corners
 

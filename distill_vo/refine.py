@@ -77,6 +77,7 @@ class _Corners:
     """Corners that were found again: products of their two rays, the second and the first, (B, 15, N)."""
 
     def __init__(self, x: np.ndarray, t0: np.ndarray):
+        """x (B, 9, 480) and the network's translations (B, 3)."""
         there = x[:, 8].any(axis=0)
         begin = _CELLS[:, there] + x[:, 4:6, there]
         aside, below = begin[:, 0] - CANONICAL.cx, begin[:, 1] - HORIZON_ROW
@@ -113,6 +114,7 @@ class _Lane:
     """Cells of the road in the lane, and where they were seen before."""
 
     def __init__(self, x: np.ndarray, motion: np.ndarray):
+        """x (B, 9, 480) and the network's motions (B, 6)."""
         in_lane = _in_lane(motion)
         here = in_lane.any(axis=0)
         shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, here]
