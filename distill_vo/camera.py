@@ -121,9 +121,12 @@ class CanonicalView:
         self.camera, self.colour = camera, colour
         # Bilinear sampling skips pixels when it shrinks by more than two: average whole blocks first.
         self._bin = max(1, round(camera.fx / CANONICAL.fx / 1.5))
-        rays = _canonical_rays() @ rotation_exp(np.array([pitch_rad, 0.0, 0.0]))
-        xy = project(camera.binned(self._bin, self._bin), rays)
-        self._map = cv2.convertMaps(xy.astype(np.float32), None, cv2.CV_16SC2)
+        binned, turned = camera.binned(self._bin, self._bin), rotation_exp(np.array([pitch_rad, 0.0, 0.0]))
+        lens, coefficients = (cv2.fisheye, 4) if camera.model == "equidistant" else (cv2, 5)
+        distortion = np.array(camera.distortion or (0.0,) * coefficients)
+        xy = np.stack(lens.initUndistortRectifyMap(binned.K, distortion, turned, CANONICAL.K,
+                                                   (CANONICAL.width, CANONICAL.height), cv2.CV_32F), axis=-1)
+        self._map = cv2.convertMaps(xy, None, cv2.CV_16SC2)
         inside = (xy >= -0.5) & (xy <= (camera.width / self._bin - 0.5,
                                         camera.height / self._bin - 0.5))
         self.coverage = float(inside.all(axis=-1).mean())
@@ -154,25 +157,6 @@ class CanonicalView:
 def halved(image: np.ndarray) -> np.ndarray:
     """An image of even sides at half the size: the means of 2x2 pixels."""
     return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-
-
-def _canonical_rays() -> np.ndarray:
-    """(192, 640, 3) directions of the canonical pixels, z = 1."""
-    x, y = np.meshgrid(np.arange(CANONICAL.width), np.arange(CANONICAL.height))
-    pixels = np.stack([x, y, np.ones_like(x)], axis=-1)
-    return pixels @ np.linalg.inv(CANONICAL.K).T
-
-
-def project(camera: Camera, points: np.ndarray) -> np.ndarray:
-    """Points (..., 3) in optical axes with z > 0 -> pixels (..., 2) of the distorted camera."""
-    flat = np.ascontiguousarray(points, float).reshape(-1, 1, 3)
-    distortion = np.array(camera.distortion or (0.0,) * 4)
-    zero = np.zeros(3)
-    if camera.model == "equidistant":
-        pixels, _ = cv2.fisheye.projectPoints(flat, zero, zero, camera.K, distortion)
-    else:
-        pixels, _ = cv2.projectPoints(flat, zero, zero, camera.K, distortion)
-    return pixels.reshape(*points.shape[:-1], 2)
 
 
 def _field(info, *names):
