@@ -13,6 +13,9 @@ import numpy as np
 # (x forward, y left, z up).
 OPTICAL_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
+_I = np.eye(3)
+_LEAST_RAD = 1e-9  # the axis of a smaller rotation is taken for shorter than a unit vector
+
 # Row i is skew of the i-th axis, flattened.
 _SKEW = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0.0]])
 
@@ -22,31 +25,37 @@ def skew(v: np.ndarray) -> np.ndarray:
     return (np.asarray(v, float) @ _SKEW).reshape(*np.shape(v), 3)
 
 
-def _sines(r: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rotation vector (..., 3) -> its angle t, sin(t)/t and (1-cos(t))/t^2, (..., 1, 1), finite at 0.
+def _axis_angle(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation vector (..., 3) -> skew of its unit axis (..., 3, 3) and its angle (..., 1, 1)."""
+    r = np.asarray(r, float)
+    t = np.maximum(np.sqrt((r * r).sum(-1, keepdims=True)), _LEAST_RAD)
+    return skew(r / t), t[..., None]
 
-    Where 1 minus the second is divided by t^2, rounding does no harm: what that is multiplied by is as small.
-    """
-    length = np.linalg.norm(np.asarray(r, float), axis=-1)
-    t = np.maximum(length[..., None, None], 1e-9)  # where the sine is its angle
-    return t, np.sin(t) / t, 2 * (np.sin(t / 2) / t) ** 2
+
+def _rotation(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+    return _I + np.sin(t) * k + (1 - np.cos(t)) * (k @ k)
 
 
 def rotation_exp(r: np.ndarray) -> np.ndarray:
     """Rotation vector (..., 3) rad -> rotation matrix (..., 3, 3) (Rodrigues)."""
-    k, (_, a, b) = skew(r), _sines(r)
-    return np.eye(3) + a * k + b * k @ k
+    return _rotation(*_axis_angle(r))
+
+
+def _axis_half_angle(R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation matrix (..., 3, 3) -> its unit axis (..., 3), or zero, and half its angle (..., 1).
+
+    By the quaternion, which stays accurate near both 0 and pi.
+    """
+    q = quaternion_from_matrix(R)
+    v = q[..., :3]
+    sine = np.maximum(np.sqrt((v * v).sum(-1, keepdims=True)), _LEAST_RAD)
+    return v / sine, np.arctan2(sine, q[..., 3:])
 
 
 def rotation_log(R: np.ndarray) -> np.ndarray:
-    """Rotation matrix (..., 3, 3) -> rotation vector (..., 3) rad with norm in [0, pi].
-
-    Goes through the quaternion, which stays accurate near both 0 and pi.
-    """
-    q = quaternion_from_matrix(R)
-    v, w = q[..., :3], q[..., 3:]
-    n = np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)  # where the angle is twice that
-    return 2 * np.arctan2(n, w) / n * v
+    """Rotation matrix (..., 3, 3) -> rotation vector (..., 3) rad with norm in [0, pi]."""
+    axis, half = _axis_half_angle(R)
+    return 2 * half * axis
 
 
 def _assemble(R: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -58,19 +67,20 @@ def _assemble(R: np.ndarray, t: np.ndarray) -> np.ndarray:
 def exp(xi: np.ndarray) -> np.ndarray:
     """Tangent vector (..., 6) -> transform (..., 4, 4)."""
     xi = np.asarray(xi, float)
-    rho, r = xi[..., :3, None], xi[..., 3:]
-    k, (t, a, b) = skew(r), _sines(r)
+    k, t = _axis_angle(xi[..., 3:])
+    rho = xi[..., :3, None]
     turned = k @ rho
-    return _assemble(rotation_exp(r), (rho + b * turned + (1 - a) / t**2 * (k @ turned))[..., 0])
+    bent = rho + 2 * np.sin(t / 2)**2 / t * turned + (1 - np.sin(t) / t) * (k @ turned)
+    return _assemble(_rotation(k, t), bent[..., 0])
 
 
 def log(T: np.ndarray) -> np.ndarray:
     """Transform (..., 4, 4) -> tangent vector (..., 6)."""
-    r, translation = rotation_log(T[..., :3, :3]), T[..., :3, 3:]
-    k, (t, a, b) = skew(r), _sines(r)
-    turned = k @ translation
-    rho = translation - turned / 2 + (1 - a / (2 * b)) / t**2 * (k @ turned)
-    return np.concatenate([rho[..., 0], r], axis=-1)
+    axis, half = _axis_half_angle(T[..., :3, :3])
+    k, bent, t = skew(axis), T[..., :3, 3:], half[..., None]
+    turned = k @ bent
+    rho = bent - t * turned + (1 - t / np.tan(t)) * (k @ turned)
+    return np.concatenate([rho[..., 0], 2 * half * axis], axis=-1)
 
 
 def inverse(T: np.ndarray) -> np.ndarray:
@@ -104,7 +114,7 @@ def matrix_from_quaternion(q: np.ndarray) -> np.ndarray:
     q = np.asarray(q, float)
     q = q / np.linalg.norm(q, axis=-1, keepdims=True)
     k = skew(q[..., :3])
-    return np.eye(3) + 2 * (q[..., 3, None, None] * k + k @ k)
+    return _I + 2 * (q[..., 3, None, None] * k + k @ k)
 
 
 def quaternion_from_matrix(R: np.ndarray) -> np.ndarray:
@@ -114,10 +124,10 @@ def quaternion_from_matrix(R: np.ndarray) -> np.ndarray:
     best-conditioned multiple of q (Shepperd 1978, without branches).
     """
     R = np.asarray(R, float)
-    outer = (R.reshape(-1, 9) @ _OUTER).reshape(-1, 4, 4) + np.eye(4)
-    best = outer.reshape(-1, 16)[:, ::5].argmax(axis=1)
-    q = outer[np.arange(len(outer)), best].reshape(*R.shape[:-2], 4)
-    return q * np.copysign(1 / np.linalg.norm(q, axis=-1, keepdims=True), q[..., 3:])
+    outer = R.reshape(-1, 9) @ _OUTER + np.eye(4).ravel()
+    best = outer[:, ::5].argmax(axis=1)
+    q = outer.reshape(-1, 4, 4)[np.arange(len(outer)), best].reshape(*R.shape[:-2], 4)
+    return q / np.copysign(np.sqrt((q * q).sum(-1, keepdims=True)), q[..., 3:])
 
 
 def _outer() -> np.ndarray:
@@ -140,7 +150,8 @@ def from_position_quaternion(position: np.ndarray, quaternion: np.ndarray) -> np
 
 def orthonormalise(T: np.ndarray) -> np.ndarray:
     """The rigid transform nearest to (..., 4, 4); undoes the rounding that long chains gather."""
-    return from_position_quaternion(T[..., :3, 3], quaternion_from_matrix(T[..., :3, :3]))
+    left, _, right = np.linalg.svd(T[..., :3, :3])
+    return _assemble(left @ right, T[..., :3, 3])
 
 
 def propagate(covariance: np.ndarray, motion: np.ndarray, motion_covariance: np.ndarray) -> np.ndarray:
