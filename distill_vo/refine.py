@@ -21,7 +21,6 @@ from distill_vo.frontend import (
     LOOKS_DOWN,
     ROAD_CELLS,
     ROAD_PIXEL_M,
-    seen_on_road,
 )
 
 STEPS, RELAXATION = 4, 1.5  # steps with robust weights fall short by about half of what is left
@@ -53,24 +52,24 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     x = x.reshape(*x.shape[:2], -1).astype(float)
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
     corners, lane = _Corners(x, t0), _Lane(x, motion)
-    prior = np.concatenate([1 / (_DOUBT * sigma)**2, np.tile(1 / PLANE_RAD**2, (len(x), 1))], axis=1)
+    prior = np.ones((len(x), 8))
+    prior[:, :6], prior[:, 6:] = 1 / (_DOUBT * sigma)**2, 1 / PLANE_RAD**2
     change = np.zeros((len(x), 8))  # of translation, rotation (on the left), road's pitch and roll
     for _ in range(STEPS):
         t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
-        H, g = prior[:, None] * np.eye(8), prior * change
-        for error, J, weighted in (corners.off(t, R), lane.off(t, R, change[:, 6:])):
-            n = J.shape[1]
-            H[:, :n, :n] += weighted @ J.swapaxes(1, 2)
-            g[:, :n] += (weighted @ error[..., None])[..., 0]
-        change -= RELAXATION * np.linalg.solve(H, g[..., None])[..., 0]
+        both = _products(t, R, change[:, 6:])
+        normal = lane.normal(both)
+        normal[:, :7, :7] += corners.normal(both)
+        H = normal[:, 1:, 1:] + prior[:, None] * np.eye(8)
+        change -= RELAXATION * np.linalg.solve(H, normal[:, 1:, :1] + (prior * change)[..., None])[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
+    change = change[:, :6]
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
     # A motion that nothing speaks against is not less certain for having been doubted.
-    variance = np.minimum(np.diagonal(np.linalg.inv(H), axis1=1, axis2=2)[:, :6], sigma**2)
+    variance = np.minimum(np.linalg.inv(H).diagonal(axis1=1, axis2=2)[:, :6], sigma**2)
     # Where it is farther from the student's than sigma allows, one of the two is wrong by more than it says.
-    surprise = ((change[:, :6] / sigma)**2).mean(axis=1, keepdims=True)
-    sigma = np.sqrt(variance * np.maximum(surprise, 1.0))
-    return refined, np.maximum(sigma, LEAST_SURE * np.abs(change[:, :6]))
+    surprise = ((change / sigma)**2).mean(axis=1, keepdims=True)
+    return refined, np.maximum(np.sqrt(variance * np.maximum(surprise, 1.0)), LEAST_SURE * np.abs(change))
 
 
 class _Corners:
@@ -79,35 +78,31 @@ class _Corners:
     def __init__(self, x: np.ndarray, t0: np.ndarray):
         """x (B, 9, 480) and the network's translations (B, 3)."""
         there = x[:, 8].any(axis=0)
-        begin = _CELLS[:, there] + x[:, 4:6, there]
+        x = x[:, 4:, there]
+        begin = _CELLS[:, there] + x[:, :2]
         aside, below = begin[:, 0] - CANONICAL.cx, begin[:, 1] - HORIZON_ROW
         in_front = (np.abs(aside) < AHEAD_PX[0]) & (np.abs(below) < AHEAD_PX[1])
         self._variance = CORNER_PX**2 * (1 + (np.maximum(below, 0) / DEFORMED_PX)**2)  # pixels squared
         way_squared = (t0**2).sum(1, keepdims=True)
-        self._found = x[:, 8, there] * way_squared / (way_squared + LEAST_WAY_M**2)  # 0..1
-        self._found[in_front] *= AHEAD_SHARE
-        first, second = _rays(begin), _rays(begin + x[:, 6:8, there])
-        products = (first[:, :, None] * second[:, None]).reshape(len(x), 9, -1)
-        self._seen = np.concatenate([products, second, first], axis=1)
+        share = np.where(in_front, AHEAD_SHARE, 1.0)
+        self._found = x[:, 4] * share * (way_squared / (way_squared + LEAST_WAY_M**2))  # 0..1
+        first, second = _rays(begin), _rays(begin + x[:, 2:4])
+        products = CANONICAL.fx * first[:, :, None] * second[:, None]
+        self._seen = np.concatenate([products.reshape(len(x), 9, -1), second, first], axis=1)
 
-    def off(self, t: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pixels by which corners miss epipolar lines (B, N), jacobians (B, 6, N), the same weighted."""
-        E = (_ESSENTIAL + (t @ _ESSENTIAL_BY_T).reshape(-1, 7, 3, 3)) @ R[:, None]
-        # How far across each line (of products of rays), and the line's normal in frame k-1 (of second rays)
-        # and in k (of first ones): all are linear in E.
-        M = np.zeros((*E.shape[:2], 5, 15))
-        M[:, :, 0, :9] = E.reshape(*E.shape[:2], 9)
-        M[:, :, 1:3, 9:12], M[:, :, 3:, 12:] = E[:, :, :2], E.swapaxes(2, 3)[:, :, :2]
-        seen = (M.reshape(len(t), -1, 15) @ self._seen).reshape(*E.shape[:2], 5, -1)
+    def normal(self, both: np.ndarray) -> np.ndarray:
+        """`_products` of a motion -> (B, 7, 7), weighted products of errors (pixels by which corners miss
+        epipolar lines) and their changes by translation and rotation."""
+        seen = ((both @ _EPIPOLAR).reshape(len(both), -1, 15) @ self._seen).reshape(len(both), 7, 5, -1)
         across, normals = seen[:, :, 0], seen[:, :, 1:]
         squared = np.einsum("bcn,bkcn->bkn", normals[:, 0], normals)  # and half its change
-        squared[:, 0] += 1e-12
-        scale = CANONICAL.fx / np.sqrt(squared[:, 0])
-        error = across[:, 0] * scale
+        length_squared = squared[:, :1] + 1e-12
+        squared[:, 0] = 0.0
         # The distance changes with its denominator too; without that the way is drawn to where most corners
         # are.
-        J = scale[:, None] * across[:, 1:] - (error / squared[:, 0])[:, None] * squared[:, 1:]
-        return error, J, J * (self._found / (self._variance + error**2))[:, None]
+        rows = (across - across[:, :1] / length_squared * squared) / np.sqrt(length_squared)
+        weight = self._found / (self._variance + rows[:, 0]**2)
+        return (rows * weight[:, None]) @ rows.swapaxes(1, 2)
 
 
 class _Lane:
@@ -117,64 +112,97 @@ class _Lane:
         """x (B, 9, 480) and the network's motions (B, 6)."""
         in_lane = _in_lane(motion)
         here = in_lane.any(axis=0)
-        shift = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None] * x[:, 2:4, here]
-        x_before, z_before = (_GROUND[:, here] - shift).swapaxes(0, 1)
-        z_before = np.maximum(z_before, NEAREST_M)
         self._road = _ROAD[:, here]  # (3, N) metres
-        self._before = _rays(np.stack(seen_on_road(x_before, z_before), axis=1))[:, :2]
-        sigma_z = _SIGMA_Z[here] * CANONICAL.mount_height_m / z_before**2
-        self._per_sigma = 1 / np.stack([ROAD_X_M / z_before, sigma_z], axis=1)  # (B, 2, N)
+        before = _GROUND[:, here] - _METRES * x[:, 2:4, here]
+        z = np.maximum(before[:, 1:], NEAREST_M)
+        self._before = _road_rays(before[:, :1], z)
+        self._per_sigma = np.concatenate([z / ROAD_X_M, z**2 / _SIGMA_BELOW[here]], axis=1)  # (B, 2, N)
         self._share = in_lane[:, here] / ROAD_ALIKE  # (B, N) of a cell's weight, 0 beside the lane
 
-    def off(self, t: np.ndarray, R: np.ndarray,
-            plane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """By how many sigma the road was seen elsewhere (B, 2 N), jacobians (B, 8, 2 N), the same weighted.
-
-        plane (B, 2): pitch and roll of the road against the view's.
-        """
-        normal = (_NORMAL + plane @ _NORMAL_BY_PLANE)[:, None]
-        H = np.empty((len(t), 9, 3, 3))  # the road's homography, and its change by t, R and plane
-        H[:, 0] = R + t[:, :, None] * normal
-        H[:, 1:4] = np.eye(3)[:, :, None] * normal[:, None]
-        H[:, 4:7] = _TURNS @ R[:, None]
-        H[:, 7:] = t[:, None, :, None] * _NORMAL_BY_PLANE[:, None]
-        seen = (H.reshape(len(t), -1, 3) @ self._road).reshape(*H.shape[:3], -1)
-        depth = np.maximum(seen[:, 0, 2:], NEAREST_M)
-        at = seen[:, 0, :2] / depth
-        error = (at - self._before) * self._per_sigma
-        J = (seen[:, 1:, :2] - at[:, None] * seen[:, 1:, 2:]) * (self._per_sigma / depth)[:, None]
+    def normal(self, both: np.ndarray) -> np.ndarray:
+        """`_products` of a motion -> (B, 9, 9), weighted products of errors (by how many sigma the road was
+        seen elsewhere) and their changes by translation, rotation, the road's pitch and roll."""
+        seen = ((both @ _HOMOGRAPHY).reshape(len(both), -1, 3) @ self._road).reshape(len(both), 9, 3, -1)
+        depth = np.maximum(seen[:, :1, 2:], NEAREST_M)
+        at = seen[:, :1, :2] / depth
+        rows = (seen[:, :, :2] - at * seen[:, :, 2:]) * (self._per_sigma[:, None] / depth)
+        rows[:, 0] = error = (at[:, 0] - self._before) * self._per_sigma
         weight = self._share / (1 + (error**2).sum(1) / 2)**2
-        weighted = J * weight[:, None, None]
-        return error.reshape(len(t), -1), J.reshape(len(t), 8, -1), weighted.reshape(len(t), 8, -1)
+        weighted = (rows * weight[:, None, None]).reshape(len(both), 9, -1)
+        return weighted @ rows.reshape(weighted.shape).swapaxes(1, 2)
 
 
 def _in_lane(motion: np.ndarray) -> np.ndarray:
     """Which cells of the road lie in the lane (B, 480); motions (B, 6), metres and radians, optical axes."""
     way, turn = motion[:, 2:3], motion[:, 4:5]
-    bend = np.clip(turn * way / np.maximum(way**2, BEND_M**2), -SHARPEST, SHARPEST)  # rad/m, to the right
+    bend = turn * way / np.maximum(way**2, BEND_M**2)  # rad/m, to the right
+    bend = np.maximum(np.minimum(bend, SHARPEST), -SHARPEST)
     aside, ahead = _GROUND
     return (np.abs(aside - bend * ahead**2 / 2) < LANE_M) & (np.abs(bend) * ahead < LANE_RAD)
 
 
 def _rays(pixels: np.ndarray) -> np.ndarray:
     """(B, 2, N) -> (B, 3, N), z = 1."""
-    u, v = (pixels[:, 0] - CANONICAL.cx) / CANONICAL.fx, (pixels[:, 1] - CANONICAL.cy) / CANONICAL.fy
-    return np.stack([u, v, np.ones_like(u)], axis=1)
+    rays = np.ones((len(pixels), 3, pixels.shape[2]))
+    rays[:, :2] = (pixels - _CENTRE) / _FOCAL
+    return rays
 
 
-_TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
-# (7, 3, 3), to be multiplied by R: the essential matrix and its changes by t and by rotation. The first and
-# the last are linear in t, (3, 63); those by t do not depend on it.
-_ESSENTIAL = np.concatenate([np.zeros((1, 3, 3)), _TURNS, np.zeros((3, 3, 3))])
-_ESSENTIAL_BY_T = np.concatenate([_TURNS[:, None], np.zeros((3, 3, 3, 3)), _TURNS[:, None] @ _TURNS], axis=1)
-_ESSENTIAL_BY_T = _ESSENTIAL_BY_T.reshape(3, -1)
+def _road_rays(x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Where road x m to the right, z m ahead (..., 1, N) is seen: x and y of rays with z = 1 (..., 2, N)."""
+    return np.concatenate([x / z, CANONICAL.mount_height_m / z - np.tan(LOOKS_DOWN)], axis=-2)
+
+
+_DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
+_CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
+_GROUND = ROAD_CELLS.reshape(-1, 2).T  # (2, 480) metres to the right and ahead
+_METRES = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None]  # by which cells of the road moved, to the right and ahead
+# One sigma of how far below the horizon rays are, times the squared distance.
+_SIGMA_BELOW = CANONICAL.mount_height_m * (ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2)
+_CENTRE = np.array([[CANONICAL.cx], [CANONICAL.cy]])
+_FOCAL = np.array([[CANONICAL.fx], [CANONICAL.fy]])
 # The road's normal over its distance, and (2, 3) how it changes with pitch and roll, to first order.
 _NORMAL = np.array([0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)]) / CANONICAL.mount_height_m
 _NORMAL_BY_PLANE = np.array([[0, -np.sin(LOOKS_DOWN), np.cos(LOOKS_DOWN)],
                              [1.0, 0, 0]]) / CANONICAL.mount_height_m
-_DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
-_CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
-_GROUND = ROAD_CELLS.reshape(-1, 2).T  # (2, 480) metres to the right and ahead
-_SIGMA_Z = ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2  # metres
-_ROAD = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]  # (3, 480) metres, in the view's axes
-_ROAD = _ROAD / (_NORMAL @ _ROAD)
+_ROAD = np.concatenate([_road_rays(_GROUND[:1], _GROUND[1:]), np.ones((1, _GROUND.shape[1]))])
+_ROAD = _ROAD / (_NORMAL @ _ROAD)  # (3, 480) metres, in the view's axes
+_TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
+
+
+def _products(t: np.ndarray, R: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """Translations (B, 3), rotations (B, 3, 3), the road's pitch and roll (B, 2) -> (B, 48): products of
+    (1, t) with (1, plane, R), in which essential matrices and homographies are linear."""
+    a, b = np.ones((len(t), 4, 1)), np.ones((len(t), 1, 12))
+    a[:, 1:, 0], b[:, 0, 1:3], b[:, 0, 3:] = t, plane, R.reshape(-1, 9)
+    return (a * b).reshape(len(t), 48)
+
+
+def _epipolar(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(1, t) and (1, plane, R) -> (N, 7 * 5 * 15), by which to multiply `_Corners` seen.
+
+    Of the essential matrix and its changes by t and rotation: how far across each line, and the line's normal
+    in frame k-1 (of second rays) and in k (of first ones).
+    """
+    one, t, R = a[:, :1, None, None], geometry.skew(a[:, 1:])[:, None], b[:, 3:].reshape(-1, 1, 3, 3)
+    E = np.concatenate([t @ R, one * _TURNS @ R, t @ _TURNS @ R], axis=1)
+    M = np.zeros((len(a), 7, 5, 15))
+    M[:, :, 0, :9] = E.reshape(-1, 7, 9)
+    M[:, :, 1:3, 9:12], M[:, :, 3:, 12:] = E[:, :, :2], E.swapaxes(2, 3)[:, :, :2]
+    return M.reshape(len(a), -1)
+
+
+def _homography(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(1, t) and (1, plane, R) -> (N, 9 * 3 * 3): the road's homography, and its changes by t, rotation and
+    plane."""
+    one, t, R = a[:, :1, None, None], a[:, None, 1:, None], b[:, 3:].reshape(-1, 1, 3, 3)
+    normal = (b[:, :1] * _NORMAL + b[:, 1:3] @ _NORMAL_BY_PLANE)[:, None, None]
+    by_t = one * np.eye(3)[:, :, None] * normal
+    by_plane = t * b[:, :1, None, None] * _NORMAL_BY_PLANE[:, None]
+    H = np.concatenate([one * R + t * normal, by_t, one * _TURNS @ R, by_plane], axis=1)
+    return H.reshape(len(a), -1)
+
+
+# Both are bilinear: what they are of one of each is all there is to know.
+_OF_ONE = np.eye(4).repeat(12, axis=0), np.tile(np.eye(12), (4, 1))
+_EPIPOLAR, _HOMOGRAPHY = _epipolar(*_OF_ONE), _homography(*_OF_ONE)
