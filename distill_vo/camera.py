@@ -154,10 +154,5 @@ class CanonicalView:
         return cv2.remap(image, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def halved(image: np.ndarray) -> np.ndarray:
-    """An image of even sides at half the size: the means of 2x2 pixels."""
-    return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-
-
 def _field(info, *names):
     return next(getattr(info, name) for name in names if hasattr(info, name))

@@ -1,6 +1,6 @@
 """What the networks see of two consecutive canonical frames.
 
-A front end turns two views of (192, 640) pixels into one array (channels, rows, columns), without batch;
+A front end turns two frames (frame.py) into one array (channels, rows, columns), without batch;
 `mirrored` is what it would make of the views seen in a mirror. DenseFlow is what ships; StackedFrames is
 the paper's own input, for those who train on much real data.
 """
@@ -8,25 +8,13 @@ the paper's own input, for those who train on much real data.
 import cv2
 import numpy as np
 
-from distill_vo.camera import CANONICAL, halved
+from distill_vo.camera import CANONICAL
+from distill_vo.frame import CELL_CENTRES, GRID, ROAD_PIXEL_M, Frame, centres
 
-CELL = 16  # pixels a side; the flow of one cell is averaged
-GRID = (CANONICAL.width // CELL, CANONICAL.height // CELL)  # columns, rows
-
-# The road from above, as a canonical camera sees it that looks down by 1.1 degrees, as KITTI's does.
-LOOKS_DOWN = np.radians(1.1)
-HORIZON_ROW = CANONICAL.cy - CANONICAL.fy * np.tan(LOOKS_DOWN)
-ROAD_PIXEL_M = 0.1
-ROAD_AHEAD_M = (6.0, 30.0)
-ROAD_ASIDE_M = 6.0
-COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
-MARK = 5  # of its pixels, 2 m: what stays as bright for longer ahead is no mark
-LIGHT = 15  # pixels of 0.2 m; what is larger than 3 m is light and shade
-GRAIN_CONTRAST = 2.0  # how much stronger the rest is made; roads are faint
-
+COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
+COARSE_ASIDE = 2  # of its pixels, to either side
 WINDOW_PX = 9  # a side, in which things are found again: 18 pixels of the view, 1.8 m of the road
-LEAST_CORNER = 2e-3  # smaller eigenvalue of its gradients; what is below it slides along its edge
 MOST_UNLIKE = 12.0  # grey levels, mean difference of a corner's windows; above it is another thing
 
 
@@ -39,8 +27,8 @@ class DenseFlow:
     far and too unevenly for the flow of the view; from above all of it moves alike, by the metres driven.
     Corners are few and exact; networks do not see them, geometry does (refine.py).
     Sources: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS, of the
-    view); Shi, Tomasi, "Good Features to Track", CVPR 1994 (corners); Bouguet, "Pyramidal Implementation of
-    the Lucas Kanade Feature Tracker", 2001 (how corners and patches of road are found again).
+    view); Bouguet, "Pyramidal Implementation of the Lucas Kanade Feature Tracker", 2001 (how corners and
+    patches of road are found again).
     """
 
     colour = False
@@ -57,22 +45,19 @@ class DenseFlow:
         # With fewer patches or iterations a camera's turn is not seen to 0.15 pixels.
         self._dis.setPatchStride(3)
         self._dis.setGradientDescentIterations(16)
-        self._road = RoadFlow()
         # DIS cuts the image into one stripe a thread and its result depends on the cuts.
         cv2.setNumThreads(1)
 
-    def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Two (192, 640) grey frames -> (9, 12, 40) float32.
+    def __call__(self, previous: Frame, current: Frame) -> np.ndarray:
+        """Two frames in grey -> (9, 12, 40) float32.
 
         u right and v down in canonical pixels, of cells of 16x16; u and v of the road from above, in its
         pixels of 0.1 m, of cells 2 m long and 0.3 m wide, two side by side alike, the farthest row first; x
         and y from the cell's centre, u and v of the corner in each cell of the view, and 1 where there is one
         that was found again.
         """
-        halves = halved(previous), halved(current)
-        quarters = halved(halves[0]), halved(halves[1])
-        view = 4 * _cells(self._dis.calc(*quarters, None))
-        parts = view, self._road(previous, current), _corners(*halves, view)
+        view = 4 * _cells(self._dis.calc(previous.quarter, current.quarter, None))
+        parts = view, _road_flow(previous, current), _corners(previous, current, view)
         return np.ascontiguousarray(np.concatenate(parts, axis=2).transpose(2, 0, 1))
 
     @staticmethod
@@ -93,35 +78,20 @@ class DenseFlow:
         return flipped
 
 
-class RoadFlow:
+def _road_flow(previous: Frame, current: Frame) -> np.ndarray:
     """How the road moved, seen from above: what the car drove, in pixels of 0.1 m.
 
-    Patches of road are followed from frame k to frame k-1: what is near now was farther and in view before.
-    One coarse match for all of the road comes first, so that they are sought near where they were.
+    (12, 40, 2) float32 of cells of the current frame, in pairs alike. Patches of road are followed from frame
+    k to frame k-1: what is near now was farther and in view before. One coarse match for all of the road
+    comes first, so that they are sought near where they were.
     """
-
-    def __init__(self):
-        near, far = ROAD_AHEAD_M
-        z = np.arange(far, near, -ROAD_PIXEL_M)[:, None] - ROAD_PIXEL_M / 2
-        x = np.arange(-ROAD_ASIDE_M, ROAD_ASIDE_M, ROAD_PIXEL_M)[None] + ROAD_PIXEL_M / 2
-        columns, rows = seen_on_road(x, z)
-        rows = np.broadcast_to(rows, columns.shape)
-        self._map = cv2.convertMaps(columns.astype(np.float32), rows.astype(np.float32), cv2.CV_16SC2)
-
-    def from_above(self, view: np.ndarray) -> np.ndarray:
-        """A (192, 640) grey frame -> (240, 120): the road 30 to 6 m ahead and 6 m to either side."""
-        return cv2.remap(view, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-    def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Two (192, 640) grey frames -> (12, 40, 2) float32 of cells of the current one, in pairs alike."""
-        before, now = (halved(self.from_above(view)) for view in (previous, current))
-        shift = np.array(_coarse_shift(now, before), np.float32)
-        flow, found, _ = _followed(_grain(now), _grain(before), _PATCHES.reshape(-1, 2), shift, scales=2,
-                                   steps=10)
-        flow = np.where(found, flow, shift).reshape(_PATCHES.shape)
-        # Against single patches; OpenCV's median takes no two channels.
-        flow = cv2.merge([cv2.medianBlur(part, 3) for part in cv2.split(flow)])
-        return -2 * flow.repeat(2, axis=1)
+    shift = np.array(_coarse_shift(current.marks, previous.marks), np.float32)
+    flow, found, _ = _followed(current.grain, previous.grain, _PATCHES.reshape(-1, 2), shift, scales=2,
+                               steps=10)
+    flow = np.where(found, flow, shift).reshape(_PATCHES.shape)
+    # Against single patches; OpenCV's median takes no two channels.
+    flow = cv2.merge([cv2.medianBlur(part, 3) for part in cv2.split(flow)])
+    return -2 * flow.repeat(2, axis=1)
 
 
 def _followed(first: np.ndarray, second: np.ndarray, points: np.ndarray, start: np.ndarray, scales: int,
@@ -137,64 +107,28 @@ def _followed(first: np.ndarray, second: np.ndarray, points: np.ndarray, start: 
     return end - points, found == 1, unlike
 
 
-def seen_on_road(x, z) -> tuple:
-    """Column and row at which the road is seen x m to the right and z m ahead (arrays or tensors)."""
-    return (CANONICAL.cx + CANONICAL.fx * x / z,
-            HORIZON_ROW + CANONICAL.fy * CANONICAL.mount_height_m / z)
-
-
-def _centres(grid: tuple[int, int], sides: tuple[int, int]) -> np.ndarray:
-    """(rows, columns, 2): x and y of the centres of cells with such sides, pixels."""
-    x, y = ((np.arange(count) + 0.5) * side - 0.5 for count, side in zip(grid, sides, strict=True))
-    return np.stack(np.meshgrid(x, y), -1)
-
-
-def _road_cells() -> np.ndarray:
-    """(12, 40, 2): centres of the cells of the road from above, metres to the right and ahead."""
-    columns, rows = GRID
-    aside = np.linspace(-ROAD_ASIDE_M, ROAD_ASIDE_M, 2 * columns + 1)[1::2]
-    ahead = np.linspace(*ROAD_AHEAD_M[::-1], 2 * rows + 1)[1::2]
-    return np.stack(np.meshgrid(aside, ahead), -1)
-
-
-CELL_CENTRES, ROAD_CELLS = _centres(GRID, (CELL, CELL)), _road_cells()
 # One patch of road is followed for every two cells side by side: in road at half the size 3 pixels by 10.
-_PATCHES = _centres((GRID[0] // 2, GRID[1]), (3, 10)).astype(np.float32)
+_PATCHES = centres((GRID[0] // 2, GRID[1]), (3, 10)).astype(np.float32)
 DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 
 
 def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
-    """Two roads (120, 60) from above, at half the size -> where most of it was before (x, y), in pixels."""
-    now, before = _marks(now), _marks(before)
-    aside = 2
+    """The marks of two frames -> where most of the road was before (x, y), in pixels of 0.2 m."""
     ahead, behind = (round(metres / COARSE_PIXEL_M) for metres in (FASTEST_M, BACKWARDS_M))
-    likeness = _correlation(before, now[ahead:-behind, aside:-aside])
+    likeness = _correlation(before, now[ahead:-behind, COARSE_ASIDE:-COARSE_ASIDE])
     if likeness.max() <= 0:
         return 0, 0  # no marks
     y, x = np.unravel_index(likeness.argmax(), likeness.shape)
-    return 2 * (x - aside), 2 * (y - ahead)
-
-
-def _marks(road: np.ndarray) -> np.ndarray:
-    """Road (120, 60) uint8 -> (60, 30) float32: what tells how far one went.
-
-    Not kerbs, lines and shade, which run along and look alike all the way.
-    """
-    small = halved(road).astype(np.float32)
-    return small - cv2.blur(small, (1, MARK))
-
-
-def _grain(road: np.ndarray) -> np.ndarray:
-    """Road (120, 60) uint8 from above -> what of it is smaller than light and shade, about 128."""
-    return cv2.addWeighted(road, GRAIN_CONTRAST, cv2.blur(road, (LIGHT, LIGHT)), -GRAIN_CONTRAST, 128)
+    return 2 * (x - COARSE_ASIDE), 2 * (y - ahead)
 
 
 def _correlation(image: np.ndarray, patch: np.ndarray) -> np.ndarray:
     """Correlation coefficient of a patch with each place of an image; OpenCV's is slow for so few places."""
     rows, columns = patch.shape
     patch = patch - patch.mean()
-    places = np.lib.stride_tricks.sliding_window_view(image, patch.shape)
-    alike = (places.reshape(-1, patch.size) @ patch.ravel()).reshape(places.shape[:2])
+    shape = image.shape[0] - rows + 1, image.shape[1] - columns + 1, rows, columns
+    places = np.lib.stride_tricks.as_strided(image, shape, 2 * image.strides, writeable=False)
+    alike = (places.reshape(-1, patch.size) @ patch.ravel()).reshape(shape[:2])
     sums, squares = (total[rows:, columns:] - total[:-rows, columns:] - total[rows:, :-columns]
                      + total[:-rows, :-columns] for total in cv2.integral2(image))
     spread = squares - sums**2 / patch.size
@@ -206,29 +140,19 @@ def _cells(flow: np.ndarray) -> np.ndarray:
     return cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA)
 
 
-def _best_corners(half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A view at half the size -> the best corner of each cell, (12, 40, 2) x and y from the cell's centre in
-    its pixels, and whether it is one (12, 40)."""
-    (columns, rows), side = GRID, CELL // 2
-    strength = cv2.cornerMinEigenVal(half, 3)
-    strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
-    best = strength.argmax(-1)
-    return np.stack([best % side, best // side], -1) - (side - 1) / 2, strength.max(-1) > LEAST_CORNER
-
-
-def _corners(previous: np.ndarray, current: np.ndarray, flow: np.ndarray) -> np.ndarray:
+def _corners(previous: Frame, current: Frame, flow: np.ndarray) -> np.ndarray:
     """Where the best corner of each cell went, sought where the flow of its cell (12, 40, 2) leads.
 
-    Of two views at half the size (12, 40, 5), in pixels of whole ones: x and y from the cell's centre, u and
-    v; 1 where it was found, else 0.
+    (12, 40, 5), in pixels of the view: x and y from the cell's centre, u and v; 1 where it was found, else 0.
     """
-    offset, is_corner = _best_corners(previous)
+    offset, is_corner = previous.corners
     corners = np.zeros((*is_corner.shape, 5), np.float32)
     if not is_corner.any():
         return corners
     offset = offset[is_corner]
-    start = ((CELL_CENTRES[is_corner] - 0.5) / 2 + offset).astype(np.float32)  # half pixels
-    moved, found, unlike = _followed(previous, current, start, flow[is_corner] / 2, scales=1, steps=5)
+    start = ((CELL_CENTRES[is_corner] - 0.5) / 2 + offset).astype(np.float32)  # pixels of `half`
+    moved, found, unlike = _followed(previous.half, current.half, start, flow[is_corner] / 2, scales=1,
+                                     steps=5)
     seen = np.concatenate([2 * offset, 2 * moved, found], axis=1)
     corners[is_corner] = np.where(found & (unlike < MOST_UNLIKE), seen, 0)
     return corners
@@ -243,9 +167,9 @@ class StackedFrames:
     dtype = np.uint8
     shape = (6, CANONICAL.height, CANONICAL.width)
 
-    def __call__(self, previous: np.ndarray, current: np.ndarray) -> np.ndarray:
-        """Two (192, 640, 3) BGR frames -> (6, 192, 640) uint8."""
-        return np.concatenate([previous, current], axis=2).transpose(2, 0, 1).copy()
+    def __call__(self, previous: Frame, current: Frame) -> np.ndarray:
+        """Two frames in colour -> (6, 192, 640) uint8."""
+        return np.concatenate([previous.view, current.view], axis=2).transpose(2, 0, 1).copy()
 
     @staticmethod
     def flow(x: np.ndarray) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from distill_vo.errors import InputError
-from distill_vo.frontend import FRONT_ENDS, ROAD_PIXEL_M
+from distill_vo.frame import ROAD_PIXEL_M
+from distill_vo.frontend import FRONT_ENDS
 
 SIGMA_FLOOR = -4.0  # log of the smallest sigma, in motion_scale: nothing is measured to the last digit
 BIN_RANGE = 3.0  # motion_scale to either side

@@ -12,6 +12,7 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera, CanonicalView
+from distill_vo.frame import Frame
 from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
 from distill_vo.level import LEAST_RAD, Level
 from distill_vo.student import Student
@@ -69,7 +70,7 @@ class _Keyframe:
     """The image motions are measured from."""
 
     stamp_ns: int
-    view: np.ndarray
+    frame: Frame
     pose: np.ndarray
     errors: np.ndarray  # see ErrorState
     inertia: Inertia
@@ -118,7 +119,7 @@ class VisualOdometry:
             self._origin_covariance = self._flat_covariance(
                 geometry.rotate_covariance(covariance, self._origin[:3, :3].T))
         self._last: Estimate | None = None
-        self._last_view: np.ndarray | None = None
+        self._last_frame: Frame | None = None
         self._flow_px_s = 0.0
 
     def track(self, stamp_ns: int, image: np.ndarray) -> Estimate | None:
@@ -128,21 +129,21 @@ class VisualOdometry:
         gap (a bag that loops) start anew at the origin. Raises InputError where the image does not fit the
         calibration.
         """
-        view = self.view(image)
+        frame = Frame(self.view(image))
         since_last = 0.0 if self._last is None else (stamp_ns - self._last.stamp_ns) * 1e-9
         if since_last < -self.max_gap_s:
             self.reset()
         if self._last is None:
-            estimate = self._start(stamp_ns, view)
+            estimate = self._start(stamp_ns, frame)
         elif since_last <= 0:
             return None
         else:
-            estimate = self._measure(stamp_ns, view) or self._carry_on(stamp_ns, view)
-        self._last, self._last_view = estimate, view
+            estimate = self._measure(stamp_ns, frame) or self._carry_on(stamp_ns, frame)
+        self._last, self._last_frame = estimate, frame
         if abs(self._level.pitch - self._pitch_rad) >= LEAST_RAD and self._keyframe.stamp_ns == stamp_ns:
             self._turn_view(self.view.camera, self._level.pitch)
-            self._last_view = self.view(image)
-            self._keyframe = replace(self._keyframe, view=self._last_view)
+            self._last_frame = Frame(self.view(image))
+            self._keyframe = replace(self._keyframe, frame=self._last_frame)
         return estimate
 
     def _turn_view(self, camera: Camera, pitch_rad: float) -> None:
@@ -153,24 +154,24 @@ class VisualOdometry:
         self._view_T_base = geometry.inverse(self._base_T_view)
         self._adjoint = geometry.adjoint(self._base_T_view)
 
-    def _start(self, stamp_ns: int, view: np.ndarray) -> Estimate:
+    def _start(self, stamp_ns: int, frame: Frame) -> Estimate:
         errors = self._error_state.start(self._origin_covariance)
-        self._set_keyframe(stamp_ns, view, self._origin, errors, Inertia(squat=self.student.squat))
-        status = Status.TRACKING if texture(view) >= SEEN_WELL else Status.DEGRADED
+        self._set_keyframe(stamp_ns, frame, self._origin, errors, Inertia(squat=self.student.squat))
+        status = Status.TRACKING if texture(frame) >= SEEN_WELL else Status.DEGRADED
         self._measured = self._estimate(stamp_ns, self._origin, errors, np.zeros(6),
                                         self._flat_covariance(_UNKNOWN_TWIST_COVARIANCE), status)
         self._measured_errors = errors
         return self._measured
 
-    def _measure(self, stamp_ns: int, view: np.ndarray) -> Estimate | None:
+    def _measure(self, stamp_ns: int, frame: Frame) -> Estimate | None:
         """Motion from the keyframe to this image, by the student; None where too little is seen."""
         keyframe = self._keyframe
         unseen_s, age_s = ((stamp_ns - t) * 1e-9 for t in (self._marks[-1].stamp_ns, keyframe.stamp_ns))
         too_far = age_s > 2 * KEYFRAME_S and age_s * self._flow_px_s > FARTHEST_FLOW_PX
-        if unseen_s > self.max_gap_s or too_far or self._is_frozen(view):
+        if unseen_s > self.max_gap_s or too_far or self._is_frozen(frame):
             return None
-        x = self.student.front_end(keyframe.view, view)
-        seen = followed(keyframe.view, view, self.student.front_end.flow(x))
+        x = self.student.front_end(keyframe.frame, frame)
+        seen = followed(keyframe.frame, frame, self.student.front_end.flow(x))
         if seen < SEEN_AT_ALL:
             return None
         moved_px = self.student.front_end.moved_px(x)
@@ -196,7 +197,7 @@ class VisualOdometry:
                 self._level.drove((said / self._height_scale)[:3])
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]
-            self._set_keyframe(stamp_ns, view, pose, errors, inertia, marks)
+            self._set_keyframe(stamp_ns, frame, pose, errors, inertia, marks)
         else:
             self._marks.append(_Mark(stamp_ns, pose, covariance))
         return self._measured
@@ -221,7 +222,7 @@ class VisualOdometry:
         of_step = geometry.propagate(mark.covariance, step, covariance)
         return geometry.log(step) / dt, self._flat_covariance(of_step / dt**2)
 
-    def _carry_on(self, stamp_ns: int, view: np.ndarray) -> Estimate:
+    def _carry_on(self, stamp_ns: int, frame: Frame) -> Estimate:
         """Nothing was seen: on at the last measured twist, for max_gap_s at most, ever less certain."""
         last = self._measured
         unseen_s = (stamp_ns - last.stamp_ns) * 1e-9
@@ -232,9 +233,9 @@ class VisualOdometry:
             last.twist_covariance + np.diag(_UNSEEN_ACCELERATION * grown_s) ** 2)
         errors = self._flat_errors(self._error_state.carried(self._measured_errors, motion,
                                                              twist_covariance * grown_s**2))
-        if not self._is_frozen(view) and texture(view) >= SEEN_WELL:
+        if not self._is_frozen(frame) and texture(frame) >= SEEN_WELL:
             age_s = (stamp_ns - self._keyframe.stamp_ns) * 1e-9
-            self._set_keyframe(stamp_ns, view, pose, errors, self._keyframe.inertia.predict(age_s))
+            self._set_keyframe(stamp_ns, frame, pose, errors, self._keyframe.inertia.predict(age_s))
             self._flow_px_s = 0.0
         return self._estimate(stamp_ns, pose, errors, last.twist, twist_covariance,
                               Status.DEGRADED if unseen_s <= self.max_gap_s else Status.LOST,
@@ -247,16 +248,16 @@ class VisualOdometry:
                    + self._measured.twist_covariance + covariance)
         return change @ np.linalg.solve(allowed, change) < IMPLAUSIBLE
 
-    def _is_frozen(self, view: np.ndarray) -> bool:
+    def _is_frozen(self, frame: Frame) -> bool:
         """Whether a moving camera gave the same image again."""
         speeds = np.linalg.norm(self._measured.twist.reshape(2, 3), axis=1)
-        return bool((speeds > MOVING).any()) and np.array_equal(view, self._last_view)
+        return bool((speeds > MOVING).any()) and np.array_equal(frame.view, self._last_frame.view)
 
-    def _set_keyframe(self, stamp_ns: int, view: np.ndarray, pose: np.ndarray, errors: np.ndarray,
+    def _set_keyframe(self, stamp_ns: int, frame: Frame, pose: np.ndarray, errors: np.ndarray,
                       inertia: Inertia, marks: list[_Mark] | None = None) -> None:
         """marks: those before it that it was measured together with."""
         pose = geometry.orthonormalise(pose)
-        self._keyframe = _Keyframe(stamp_ns, view, pose, errors, inertia.at_keyframe())
+        self._keyframe = _Keyframe(stamp_ns, frame, pose, errors, inertia.at_keyframe())
         self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 
     def _in_base(self, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

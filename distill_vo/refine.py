@@ -14,14 +14,8 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frontend import (
-    CELL_CENTRES,
-    DOWN_IS_NEARER,
-    HORIZON_ROW,
-    LOOKS_DOWN,
-    ROAD_CELLS,
-    ROAD_PIXEL_M,
-)
+from distill_vo.frame import CELL_CENTRES, HORIZON_ROW, LOOKS_DOWN, ROAD_CELLS, ROAD_PIXEL_M
+from distill_vo.frontend import DOWN_IS_NEARER
 
 STEPS, RELAXATION = 4, 1.5  # steps with robust weights fall short by about half of what is left
 WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network is believed beside geometry

@@ -6,15 +6,8 @@ import pytest
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frontend import (
-    CELL,
-    CELL_CENTRES,
-    HORIZON_ROW,
-    MIRROR_SIGNS,
-    ROAD_CELLS,
-    DenseFlow,
-    StackedFrames,
-)
+from distill_vo.frame import CELL, CELL_CENTRES, HORIZON_ROW, ROAD_CELLS, Frame
+from distill_vo.frontend import MIRROR_SIGNS, DenseFlow, StackedFrames
 
 
 def texture(seed=0) -> np.ndarray:
@@ -25,6 +18,10 @@ def texture(seed=0) -> np.ndarray:
         noise = rng.normal(size=(192 // size + 2, 640 // size + 2)).astype(np.float32)
         image += size**0.5 * cv2.resize(noise, (640, 192), interpolation=cv2.INTER_CUBIC)
     return cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return DenseFlow()(Frame(first), Frame(second))
 
 
 def rotated(image: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -47,9 +44,9 @@ def rotation_flow(r: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("r", [(0, 0.02, 0), (0.01, 0, 0), (0, 0, 0.02), (0.004, -0.03, 0.01)])
 def test_flow_of_a_turning_camera_is_that_of_its_rotation(r):
     image = texture()
-    flow = DenseFlow.flow(DenseFlow()(image, rotated(image, r)))
+    moved = DenseFlow.flow(flow(image, rotated(image, r)))
     inside = (slice(None), slice(1, -1), slice(3, -3))  # beyond, the image has no partner
-    assert np.abs(flow[inside] - rotation_flow(r)[inside]).mean() < 0.15
+    assert np.abs(moved[inside] - rotation_flow(r)[inside]).mean() < 0.15
 
 
 def road(forward_m: float, aside_m: float = 0.0) -> np.ndarray:
@@ -64,7 +61,7 @@ def road(forward_m: float, aside_m: float = 0.0) -> np.ndarray:
 
 @pytest.mark.parametrize("forward_m", [0.1, 0.7, 1.5, 2.8])
 def test_seen_from_above_the_road_moves_by_the_metres_driven(forward_m):
-    x = DenseFlow()(road(0.0), road(forward_m, 0.05))
+    x = flow(road(0.0), road(forward_m, 0.05))
     near = 0.1 * x[2:4, 6:, 3:-3]  # rows 18 to 6 m ahead
     assert np.median(near[1]) == pytest.approx(forward_m, abs=0.02)
     assert np.median(near[0]) == pytest.approx(-0.05, abs=0.02)
@@ -80,12 +77,12 @@ def test_a_faint_road_is_followed_by_its_marks_not_by_what_is_alike_all_the_way(
     rng = np.random.default_rng(0)
     views = [np.clip(120 + 0.06 * (road(m) - 128.0) + alike + rng.normal(0, 1.5, alike.shape), 0, 255)
              .astype(np.uint8) for m in (0.0, forward_m)]
-    lane = 0.1 * DenseFlow()(*views)[3, 6:, 14:26]
+    lane = 0.1 * flow(*views)[3, 6:, 14:26]
     assert np.median(lane) == pytest.approx(forward_m, abs=0.05)
 
 
 def test_a_turn_moves_the_road_aside_by_the_turn_times_its_distance():
-    x = DenseFlow()(road(0.0), rotated(road(0.0), (0, 0.02, 0)))
+    x = flow(road(0.0), rotated(road(0.0), (0, 0.02, 0)))
     aside_m, ahead_m = 0.1 * x[2, 6:, 13:-13], ROAD_CELLS[6:, 13:-13, 1]
     assert np.abs(aside_m / ahead_m + 0.02).mean() < 0.001
 
@@ -93,17 +90,17 @@ def test_a_turn_moves_the_road_aside_by_the_turn_times_its_distance():
 def test_a_road_without_marks_does_not_move():
     view = texture()
     view[84:] = 255  # snow, or too much light
-    assert not DenseFlow()(view, view)[2:4].any()
+    assert not flow(view, view)[2:4].any()
 
 
 def test_nothing_moves_between_equal_images():
-    moved = np.delete(DenseFlow()(texture(), texture()), [4, 5, 8], axis=0)  # but for where corners are
+    moved = np.delete(flow(texture(), texture()), [4, 5, 8], axis=0)  # but for where corners are
     assert np.abs(moved).max() < 0.05
 
 
 def test_corners_are_found_where_the_camera_turned_them_to():
     r, image = (0.004, -0.03, 0.01), cv2.equalizeHist(texture())
-    x = DenseFlow()(image, rotated(image, r))
+    x = flow(image, rotated(image, r))
     places = np.concatenate([CELL_CENTRES.transpose(2, 0, 1) + x[4:6], np.ones((1, 12, 40))])
     homography = CANONICAL.K @ geometry.rotation_exp(-np.array(r)) @ np.linalg.inv(CANONICAL.K)
     to = np.einsum("ij,jrc->irc", homography, places)
@@ -114,16 +111,15 @@ def test_corners_are_found_where_the_camera_turned_them_to():
 
 def test_in_a_blank_view_there_are_no_corners():
     blank = np.full((192, 640), 128, np.uint8)
-    assert not DenseFlow()(blank, blank)[4:].any()
+    assert not flow(blank, blank)[4:].any()
 
 
 @pytest.mark.parametrize(("image", "other", "channels"), [
     (texture(), rotated(texture(), (0.005, 0.02, 0.01)), slice(0, 2)),
     (road(0.0), road(0.9, 0.2), slice(2, 4))])
 def test_the_mirrored_grid_is_the_flow_of_mirrored_images(image, other, channels):
-    flow = DenseFlow()
     seen_in_mirror = flow(image[:, ::-1].copy(), other[:, ::-1].copy())
-    difference = seen_in_mirror - flow.mirrored(flow(image, other))
+    difference = seen_in_mirror - DenseFlow.mirrored(flow(image, other))
     assert np.abs(difference[channels, 1:-1, 3:-3]).mean() < 0.2
 
 
@@ -136,13 +132,14 @@ def test_mirrored_motion_is_the_motion_reflected_at_the_vertical_plane():
 
 def test_stacked_frames_in_a_mirror_are_the_stacked_mirrored_frames():
     a, b = np.random.default_rng(0).integers(0, 256, (2, 192, 640, 3), np.uint8)
-    stack = StackedFrames()
-    np.testing.assert_array_equal(stack(a[:, ::-1], b[:, ::-1]), stack.mirrored(stack(a, b)))
-    np.testing.assert_array_equal(stack(a, b)[3:], b.transpose(2, 0, 1))
+    stack, mirrored = StackedFrames(), (Frame(view[:, ::-1]) for view in (a, b))
+    stacked = stack(Frame(a), Frame(b))
+    np.testing.assert_array_equal(stack(*mirrored), stack.mirrored(stacked))
+    np.testing.assert_array_equal(stacked[3:], b.transpose(2, 0, 1))
 
 
 def test_neither_an_edge_nor_noise_is_a_corner():
     x, y = np.meshgrid(np.arange(640), np.arange(192))
     edge = 50 + 150 / (1 + np.exp(-(x + 0.3 * y - 340) / 2))
     view = (edge + np.random.default_rng(0).normal(0, 5, edge.shape)).clip(0, 255).astype(np.uint8)
-    assert not DenseFlow()(view, view)[8].any()
+    assert not flow(view, view)[8].any()

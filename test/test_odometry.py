@@ -31,7 +31,7 @@ class NumberReader:
         self.flow_px = flow_px
 
     def __call__(self, previous, current):
-        return np.array([previous[0, 0], current[0, 0]], float)
+        return np.array([previous.view[0, 0], current.view[0, 0]], float)
 
     def flow(self, x):
         return None

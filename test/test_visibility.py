@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from distill_vo.frame import Frame
 from distill_vo.frontend import DenseFlow
 from distill_vo.visibility import followed, texture
 
@@ -16,27 +17,33 @@ def look(right: int, down: int = 0) -> np.ndarray:
     return WORLD[100 + down:292 + down, 100 + right:740 + right].copy()
 
 
+def followed_by_flow(view: np.ndarray) -> float:
+    """Share of the view that is followed from the look straight ahead."""
+    first, second = Frame(look(0)), Frame(view)
+    return followed(first, second, DenseFlow.flow(DenseFlow()(first, second)))
+
+
 @pytest.mark.parametrize("view", [
     np.zeros((192, 640)), np.full((192, 640), 255), RNG.normal(5, 3, (192, 640)),
     128 + RNG.normal(0, 3, (192, 640)), np.linspace(0, 60, 640) + RNG.normal(0, 3, (192, 640)),
     100 + look(0) / 100], ids=["black", "white", "dark", "grey", "covered", "fog"])
 def test_there_is_nothing_to_follow_without_light_or_contrast(view):
     view = np.clip(view, 0, 255).astype(np.uint8)
-    assert texture(view) < 0.15 and followed(look(0), view, DenseFlow.flow(DenseFlow()(look(0), view))) < 0.15
+    assert texture(Frame(view)) < 0.15 and followed_by_flow(view) < 0.15
 
 
 def test_a_textured_view_is_followed_whatever_its_exposure():
-    assert texture(look(0)) > 0.95
+    assert texture(Frame(look(0))) > 0.95
     for current in (look(6, 2), look(6, 2) // 2):
-        assert followed(look(0), current, DenseFlow.flow(DenseFlow()(look(0), current))) > 0.8
+        assert followed_by_flow(current) > 0.8
 
 
 @pytest.mark.parametrize("current", [look(0)[::-1].copy(), look(150), look(0)[:, ::-1].copy()],
                          ids=["upside down", "too far", "mirrored"])
 def test_what_the_flow_cannot_explain_is_not_followed(current):
-    assert followed(look(0), current, DenseFlow.flow(DenseFlow()(look(0), current))) < 0.15
+    assert followed_by_flow(current) < 0.15
 
 
 def test_without_flow_the_poorer_view_counts():
-    assert followed(look(0), np.zeros((192, 640), np.uint8), None) == 0
-    assert followed(np.dstack([look(0)] * 3), np.dstack([look(9)] * 3), None) > 0.95
+    assert followed(Frame(look(0)), Frame(np.zeros((192, 640), np.uint8)), None) == 0
+    assert followed(*(Frame(np.dstack([look(right)] * 3)) for right in (0, 9)), None) > 0.95

@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from distill_vo import inertia, refine
-from distill_vo.frontend import LOOKS_DOWN
+from distill_vo.frame import LOOKS_DOWN
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student, load_network
 from distill_vo.trajectory import whole_file, write_whole

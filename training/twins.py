@@ -17,18 +17,16 @@ from torch.nn.functional import grid_sample
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frontend import (
+from distill_vo.frame import (
     CELL,
     CELL_CENTRES,
-    DOWN_IS_NEARER,
-    FRONT_ENDS,
     GRID,
     HORIZON_ROW,
-    MIRROR_SIGNS,
     ROAD_CELLS,
     ROAD_PIXEL_M,
     seen_on_road,
 )
+from distill_vo.frontend import DOWN_IS_NEARER, FRONT_ENDS, MIRROR_SIGNS
 from training.data.cache import PairCache
 
 TWINS = {"dense_flow": 6, "stacked_frames": 2}

@@ -12,6 +12,7 @@ from made_up import chained, image, pose, synthetic, tracks
 
 from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
+from distill_vo.frame import Frame
 from distill_vo.frontend import DenseFlow, StackedFrames
 from training import prepare as preparing
 from training.data import shards as sharding
@@ -72,7 +73,8 @@ def test_inputs_are_what_the_front_end_makes_of_the_two_frames(cache):
     see = {"dense_flow": DenseFlow, "stacked_frames": StackedFrames}[cache.front_end]()
 
     def pair(*numbers: int) -> np.ndarray:
-        return see(*(image(k) if see.colour else cv2.cvtColor(image(k), cv2.COLOR_BGR2GRAY) for k in numbers))
+        views = (image(k) if see.colour else cv2.cvtColor(image(k), cv2.COLOR_BGR2GRAY) for k in numbers)
+        return see(*map(Frame, views))
 
     expected = {("a", 1): [(0, 1), (1, 2), (2, 3), (3, 4)], ("a", -1): [(4, 3), (3, 2), (2, 1), (1, 0)],
                 ("b", 1): [(0, 1), (1, 2), (4, 5)], ("b", -1): [(5, 4), (2, 1), (1, 0)],
@@ -110,7 +112,7 @@ def test_other_data_has_another_digest(cache, tmp_path):
 
 @pytest.mark.parametrize("front_end", ["dense_flow", "stacked_frames"])
 def test_memory_does_not_grow_with_the_drive(tmp_path, monkeypatch, front_end):
-    monkeypatch.setattr(sharding, "PART_BYTES", 1 << 20)
+    monkeypatch.setattr(sharding, "PART_BYTES", 1 << 18)
     peaks = []
     for frames in (8, 60):
         tracemalloc.start()

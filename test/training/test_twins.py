@@ -10,7 +10,8 @@ from made_up import rays, seen
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frontend import CELL, FRONT_ENDS, HORIZON_ROW, LOOKS_DOWN, MIRROR_SIGNS, ROAD_PIXEL_M
+from distill_vo.frame import CELL, HORIZON_ROW, LOOKS_DOWN, ROAD_PIXEL_M
+from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from training.data.cache import PairCache, Track
 from training.twins import levelled, mounting, moved_by_twins, turned, twins
 

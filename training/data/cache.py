@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from distill_vo.errors import InputError
-from distill_vo.frontend import FRONT_ENDS, LOOKS_DOWN
+from distill_vo.frame import LOOKS_DOWN
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.level import LARGEST_RAD, missing_pitch
 from distill_vo.trajectory import write_whole
 
