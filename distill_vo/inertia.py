@@ -44,9 +44,9 @@ class Inertia:
         Q = np.array([[way, way_speed, way_acceleration],
                       [way_speed, 4 * e - 3 - e**2 + 2 * r, speed_acceleration],
                       [way_acceleration, speed_acceleration, 1 - e**2]])
-        units = ACCELERATION * np.array([T**2, T, 1.0])
+        units = ACCELERATION * np.array([[T**2], [T], [1.0]])
         return replace(self, state=F @ self.state,
-                       covariance=F @ self.covariance @ F.T + Q * np.outer(units, units))
+                       covariance=F @ self.covariance @ F.T + Q * (units * units.T))
 
     def update(self, motion: np.ndarray, sigma: np.ndarray,
                seconds: float) -> tuple[np.ndarray, np.ndarray, "Inertia"]:
@@ -66,8 +66,8 @@ class Inertia:
         surprise = max(1.0, off**2 / (variance + noise) / FAR)
         noise *= surprise
         gain = spread / (variance + noise)
-        keep = np.eye(3) - np.outer(gain, H)
-        covariance = keep @ before.covariance @ keep.T + noise * np.outer(gain, gain)  # Joseph's form
+        keep = np.eye(3) - gain[:, None] * H
+        covariance = keep @ before.covariance @ keep.T + noise * gain[:, None] * gain  # Joseph's form
         now = replace(self, state=before.state + gain * off, covariance=covariance)
         motion, sigma = motion.copy(), sigma.copy()
         motion[:3] *= now.state[0] / way if abs(way) > slow else 1.0

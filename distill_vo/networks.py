@@ -39,7 +39,7 @@ class NetworkSettings:
     lstm_width: int = 0
     lstm_skip: bool = False  # the LSTM adds to what one pair says, instead of all going through it
     dropout: float = 0.0
-    input_offset: float = 0.0  # subtracted from the input
+    input_offset: float = 0.0  # subtracted from stacked frames
     input_scale: float = 1.0  # what the input, of dense flow the view's, is divided by then
     motion_scale: tuple[float, ...] = (1.0,) * MOTION  # what the raw outputs are multiplied by
     bins: int = 0  # of each axis of the motion, from -3 to 3 motion_scale about bin_centre; 0: none
@@ -122,6 +122,7 @@ class PoseRegressor(nn.Module):
         scale, centre = torch.tensor(settings.motion_scale), torch.tensor(settings.bin_centre)
         steps = torch.linspace(-BIN_RANGE, BIN_RANGE, settings.bins)
         self.register_buffer("motion_scale", scale, persistent=False)
+        self.register_buffer("in_units", torch.tensor([1.0] * 3 + [0.0] * 3), persistent=False)
         self.register_buffer("bin_values", centre[:, None] + scale[:, None] * steps, persistent=False)
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Regression:
@@ -154,15 +155,13 @@ class PoseRegressor(nn.Module):
         unit too: what was learned at one speed holds at every other, and where the network is in doubt it
         does not fall back on the usual speed.
         """
-        x = x - self.settings.input_offset
         if self.settings.front_end != "dense_flow":
-            return x / self.settings.input_scale, x.new_ones(len(x), MOTION)
+            return (x - self.settings.input_offset) / self.settings.input_scale, x.new_ones(len(x), MOTION)
         view, road = x[:, :2] / self.settings.input_scale, x[:, 2:4] * ROAD_PIXEL_M
         moved = road[:, 1][:, NEAR_ROAD[0], NEAR_ROAD[1]].flatten(1).median(1).values
         unit = moved.abs().clamp(min=SHORTEST_UNIT_M)[:, None]
-        grid, translations, rotations = unit[..., None, None], unit.expand(-1, 3), unit.new_ones(len(x), 3)
-        in_units = torch.cat([view / grid, road / grid], 1).clamp(-MOST_IN_UNITS, MOST_IN_UNITS)
-        return torch.cat([view, in_units], 1), torch.cat([translations, rotations], 1)
+        in_units = (torch.cat([view, road], 1) / unit[..., None, None]).clamp(-MOST_IN_UNITS, MOST_IN_UNITS)
+        return torch.cat([view, in_units], 1), unit ** self.in_units
 
     def labels(self, motion: Tensor) -> Tensor:
         """The bin each axis of a motion (..., 6) falls into: (..., 6) int64."""

@@ -176,9 +176,9 @@ class VisualOdometry:
             return None
         moved_px = self.student.front_end.moved_px(x)
         said, sigma = self.student(x)
-        said = said * self._height_scale * np.clip(moved_px / NOISE_PX - 1.0, 0.0, 1.0)
-        sigma = sigma * self._height_scale * np.clip(moved_px / STILL_FLOW_PX, STILL_SIGMA, 1.0)
-        sigma *= max(1.0, SEEN_WELL / seen)
+        said = said * self._height_scale * min(max(moved_px / NOISE_PX - 1.0, 0.0), 1.0)
+        still = min(max(moved_px / STILL_FLOW_PX, STILL_SIGMA), 1.0)
+        sigma = sigma * self._height_scale * (still * max(1.0, SEEN_WELL / seen))
         if not self._is_plausible(stamp_ns, *self._twist(stamp_ns, *self._moved(said, sigma)[2:])):
             return None
         said, sigma, inertia = keyframe.inertia.update(said, sigma, age_s)
@@ -250,13 +250,12 @@ class VisualOdometry:
 
     def _is_frozen(self, frame: Frame) -> bool:
         """Whether a moving camera gave the same image again."""
-        speeds = np.linalg.norm(self._measured.twist.reshape(2, 3), axis=1)
-        return bool((speeds > MOVING).any()) and np.array_equal(frame.view, self._last_frame.view)
+        squared = (self._measured.twist.reshape(2, 3) ** 2).sum(axis=1)
+        return bool((squared > MOVING**2).any()) and np.array_equal(frame.view, self._last_frame.view)
 
     def _set_keyframe(self, stamp_ns: int, frame: Frame, pose: np.ndarray, errors: np.ndarray,
                       inertia: Inertia, marks: list[_Mark] | None = None) -> None:
         """marks: those before it that it was measured together with."""
-        pose = geometry.orthonormalise(pose)
         self._keyframe = _Keyframe(stamp_ns, frame, pose, errors, inertia.at_keyframe())
         self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 

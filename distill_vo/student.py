@@ -60,7 +60,8 @@ class Student:
                  device: str = "cpu"):
         self.name, self.digest, self.device, self.settings = name, digest, device, settings
         self.front_end = FRONT_ENDS[settings.network.front_end]()
-        self.network = network.to(device).eval()
+        # Few channels on small grids: a third less work with channels last.
+        self.network = network.to(device, memory_format=torch.channels_last).eval()
         self.errors, self.squat = settings.errors, settings.squat
         self._sigma_scale = np.array(settings.sigma_scale)
         self._scale = np.array([settings.way_scale] * 3 + [1.0] * 3)

@@ -51,9 +51,11 @@ class ErrorState:
     def __init__(self, model: ErrorModel):
         lengths, variances = np.array(model.lengths), np.array(model.variances)
         lasting = lengths > 0
-        self._new = variances[~lasting].sum(axis=0)
+        kept = np.repeat(np.exp(-1 / lengths[lasting]), 6)
+        self._new = np.diag(variances[~lasting].sum(axis=0))
         self._lasting = variances[lasting].ravel()
-        self._kept = np.repeat(np.exp(-1 / lengths[lasting]), 6)
+        self._lasting_new = np.diag((1 - kept**2) * self._lasting)
+        self._kept = np.diag(np.r_[np.zeros(6), kept])
 
     def start(self, covariance: np.ndarray) -> np.ndarray:
         """At a pose with this covariance (6, 6)."""
@@ -63,12 +65,12 @@ class ErrorState:
 
     def moved(self, state: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         """After pose @ motion (4, 4), measured with errors sigma (6, 6) @ (sum of the processes)."""
-        F = np.diag(np.r_[np.zeros(6), self._kept])
+        F = self._kept.copy()
         F[:6, :6] = geometry.adjoint(geometry.inverse(motion))
-        F[:6, 6:] = np.tile(sigma, len(self._kept) // 6)
+        F.reshape(len(F), -1, 6)[:6, 1:] = sigma[:, None]
         out = F @ state @ F.T
-        out[:6, :6] += sigma @ np.diag(self._new) @ sigma.T
-        out[6:, 6:] += np.diag((1 - self._kept**2) * self._lasting)
+        out[:6, :6] += sigma @ self._new @ sigma.T
+        out[6:, 6:] += self._lasting_new
         return (out + out.T) / 2
 
     def carried(self, state: np.ndarray, motion: np.ndarray, covariance: np.ndarray) -> np.ndarray:
