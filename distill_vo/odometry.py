@@ -97,7 +97,7 @@ class VisualOdometry:
         self.student = student
         self.max_gap_s, self.planar = max_gap_s, planar
         self._error_state = ErrorState(student.errors)
-        self._error_total = student.errors.total
+        self._error_variance = np.diag(student.errors.total)
         self._base_T_camera = np.eye(4) if base_T_camera is None else np.asarray(base_T_camera, float)
         self._level, self._pitch_rad = Level(student.front_end.looks_down), 0.0
         self.calibrate(camera)
@@ -152,7 +152,7 @@ class VisualOdometry:
         self.view = CanonicalView(camera, self.student.front_end.colour, pitch_rad)
         self._base_T_view = self._base_T_camera @ geometry.from_motion(np.array([0, 0, 0, -pitch_rad, 0, 0]))
         self._view_T_base = geometry.inverse(self._base_T_view)
-        self._adjoint, self._adjoint_to_view = map(geometry.adjoint, (self._base_T_view, self._view_T_base))
+        self._adjoint = geometry.adjoint(self._base_T_view)
 
     def _start(self, stamp_ns: int, frame: Frame) -> Estimate:
         errors = self._error_state.start(self._origin_covariance)
@@ -179,7 +179,7 @@ class VisualOdometry:
         said = said * self._height_scale * min(max(moved_px / NOISE_PX - 1.0, 0.0), 1.0)
         still = min(max(moved_px / STILL_FLOW_PX, STILL_SIGMA), 1.0)
         sigma = sigma * self._height_scale * (still * max(1.0, SEEN_WELL / seen))
-        if not self._is_plausible(stamp_ns, said / age_s, sigma / age_s):
+        if not self._is_plausible(stamp_ns, *self._twist(stamp_ns, *self._moved(said, sigma)[2:])):
             return None
         said, sigma, inertia = keyframe.inertia.update(said, sigma, age_s)
         sigma[AHEAD] = np.hypot(sigma[AHEAD], self._level.scale_sigma * said[AHEAD])
@@ -207,7 +207,7 @@ class VisualOdometry:
         (6, 6) as of `_in_base`, the pose (4, 4), and the motion's covariance (6, 6)."""
         motion, sigma = self._in_base(said, sigma)
         pose = self._flat(self._keyframe.pose @ motion)
-        return motion, sigma, pose, sigma * self._error_total @ sigma.T
+        return motion, sigma, pose, sigma @ self._error_variance @ sigma.T
 
     def _twist(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray):
         """Twist (6,) and its covariance over KEYFRAME_S, or since there is a mark to take it from.
@@ -241,12 +241,11 @@ class VisualOdometry:
                               Status.DEGRADED if unseen_s <= self.max_gap_s else Status.LOST,
                               stamp_ns - self._last.stamp_ns > self.max_gap_s * 1e9)
 
-    def _is_plausible(self, stamp_ns: int, twist: np.ndarray, sigma: np.ndarray) -> bool:
-        """Whether a robot can have come to this twist of the view since the last one that was measured."""
-        last, unseen_s = self._measured, (stamp_ns - self._measured.stamp_ns) * 1e-9
-        change = twist - self._adjoint_to_view @ last.twist
-        allowed = self._adjoint_to_view @ last.twist_covariance @ self._adjoint_to_view.T
-        allowed.flat[::7] += (HARDEST * _UNSEEN_ACCELERATION * unseen_s) ** 2 + self._error_total * sigma**2
+    def _is_plausible(self, stamp_ns: int, twist: np.ndarray, covariance: np.ndarray) -> bool:
+        """Whether a robot can have come to this twist since the last one that was measured."""
+        change, unseen_s = twist - self._measured.twist, (stamp_ns - self._measured.stamp_ns) * 1e-9
+        allowed = (np.diag(HARDEST * _UNSEEN_ACCELERATION * unseen_s) ** 2
+                   + self._measured.twist_covariance + covariance)
         return change @ np.linalg.solve(allowed, change) < IMPLAUSIBLE
 
     def _is_frozen(self, frame: Frame) -> bool:

@@ -111,8 +111,8 @@ class Student:
 
 def mirror_averaged(out: Regression) -> tuple[np.ndarray, np.ndarray]:
     """Motions and sigmas (2, N, 6) of pairs and of their mirrored twins -> (N, 6) of both together."""
-    motion, log_sigma = (tensor.cpu().numpy().astype(float) for tensor in (out.motion, out.log_sigma))
-    return (motion[0] + MIRROR_SIGNS * motion[1]) / 2, np.exp(log_sigma).mean(axis=0)
+    motion, sigma = (tensor.double().cpu().numpy() for tensor in (out.motion, out.log_sigma.exp()))
+    return (motion[0] + MIRROR_SIGNS * motion[1]) / 2, sigma.mean(axis=0)
 
 
 def load_network(path: str | Path) -> tuple[PoseRegressor, StudentSettings, str]:
