@@ -122,8 +122,8 @@ class CanonicalView:
         # Bilinear sampling skips pixels when it shrinks by more than two: average whole blocks first.
         self._bin = max(1, round(camera.fx / CANONICAL.fx / 1.5))
         binned, turned = camera.binned(self._bin, self._bin), rotation_exp(np.array([pitch_rad, 0.0, 0.0]))
-        lens, coefficients = (cv2.fisheye, 4) if camera.model == "equidistant" else (cv2, 5)
-        distortion = np.array(camera.distortion or (0.0,) * coefficients)
+        lens = cv2.fisheye if camera.model == "equidistant" else cv2
+        distortion = np.array(camera.distortion or (0.0,) * 4)
         xy = np.stack(lens.initUndistortRectifyMap(binned.K, distortion, turned, CANONICAL.K,
                                                    (CANONICAL.width, CANONICAL.height), cv2.CV_32F), axis=-1)
         self._map = cv2.convertMaps(xy, None, cv2.CV_16SC2)

@@ -22,16 +22,21 @@ LIGHT = 15  # pixels of 0.2 m; what is larger than 3 m is light and shade
 GRAIN_CONTRAST = 2.0  # how much stronger the rest is made; roads are faint
 
 
-class Frame:
+class CanonicalFrame:
     """A view, (192, 640) grey or (192, 640, 3) BGR uint8; each part is made once, when it is first used."""
 
     def __init__(self, view: np.ndarray):
         self.view = view
 
     @cached_property
+    def grey(self) -> np.ndarray:
+        """(192, 640) uint8."""
+        return self.view if self.view.ndim == 2 else cv2.cvtColor(self.view, cv2.COLOR_BGR2GRAY)
+
+    @cached_property
     def half(self) -> np.ndarray:
         """(96, 320) uint8, grey."""
-        return halved(self.view if self.view.ndim == 2 else cv2.cvtColor(self.view, cv2.COLOR_BGR2GRAY))
+        return halved(self.grey)
 
     @cached_property
     def quarter(self) -> np.ndarray:
@@ -52,7 +57,7 @@ class Frame:
     @cached_property
     def road(self) -> np.ndarray:
         """(120, 60) uint8: the road 30 to 6 m ahead and 6 m to either side from above, in pixels of 0.2 m."""
-        return halved(cv2.remap(self.view, *_ROAD_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+        return halved(cv2.remap(self.grey, *_ROAD_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
     @cached_property
     def grain(self) -> np.ndarray:
@@ -104,6 +109,7 @@ def _road_cells() -> np.ndarray:
 
 
 CELL_CENTRES, ROAD_CELLS = centres(GRID, (CELL, CELL)), _road_cells()
+DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 _ROAD_MAP = _road_map()
 # Of each pixel of a cell of `half`, row by row, x and y from the cell's centre.
-_IN_CELL = np.stack(np.meshgrid(*2 * [np.arange(CELL // 2) - (CELL // 2 - 1) / 2]), -1).reshape(-1, 2)
+_IN_CELL = centres(2 * (CELL // 2,), (1, 1)).reshape(-1, 2) - (CELL // 2 - 1) / 2

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from distill_vo.camera import CANONICAL
-from distill_vo.frame import CELL_CENTRES, GRID, ROAD_PIXEL_M, Frame, centres
+from distill_vo.frame import CELL_CENTRES, GRID, ROAD_PIXEL_M, CanonicalFrame, centres
 
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
 COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
@@ -33,7 +33,7 @@ class DenseFlow:
 
     colour = False
     has_corners = True
-    # What students say of LOOKS_DOWN by the way they go, rad; None: the camera's pitch does not matter.
+    # What students say of frame.LOOKS_DOWN by the way they go, rad; None: the camera's pitch does not matter.
     looks_down: float | None = np.radians(1.05)
     dtype = np.float32
     shape = (9, GRID[1], GRID[0])
@@ -48,7 +48,7 @@ class DenseFlow:
         # DIS cuts the image into one stripe a thread and its result depends on the cuts.
         cv2.setNumThreads(1)
 
-    def __call__(self, previous: Frame, current: Frame) -> np.ndarray:
+    def __call__(self, previous: CanonicalFrame, current: CanonicalFrame) -> np.ndarray:
         """Two frames in grey -> (9, 12, 40) float32.
 
         u right and v down in canonical pixels, of cells of 16x16; u and v of the road from above, in its
@@ -78,7 +78,7 @@ class DenseFlow:
         return flipped
 
 
-def _road_flow(previous: Frame, current: Frame) -> np.ndarray:
+def _road_flow(previous: CanonicalFrame, current: CanonicalFrame) -> np.ndarray:
     """How the road moved, seen from above: what the car drove, in pixels of 0.1 m.
 
     (12, 40, 2) float32 of cells of the current frame, in pairs alike. Patches of road are followed from frame
@@ -109,7 +109,6 @@ def _followed(first: np.ndarray, second: np.ndarray, points: np.ndarray, start: 
 
 # One patch of road is followed for every two cells side by side: in road at half the size 3 pixels by 10.
 _PATCHES = centres((GRID[0] // 2, GRID[1]), (3, 10)).astype(np.float32)
-DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 
 
 def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
@@ -127,6 +126,7 @@ def _correlation(image: np.ndarray, patch: np.ndarray) -> np.ndarray:
     rows, columns = patch.shape
     patch = patch - patch.mean()
     shape = image.shape[0] - rows + 1, image.shape[1] - columns + 1, rows, columns
+    # sliding_window_view takes as long over its arguments as all the rest.
     places = np.lib.stride_tricks.as_strided(image, shape, 2 * image.strides, writeable=False)
     alike = (places.reshape(-1, patch.size) @ patch.ravel()).reshape(shape[:2])
     sums, squares = (total[rows:, columns:] - total[:-rows, columns:] - total[rows:, :-columns]
@@ -140,7 +140,7 @@ def _cells(flow: np.ndarray) -> np.ndarray:
     return cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA)
 
 
-def _corners(previous: Frame, current: Frame, flow: np.ndarray) -> np.ndarray:
+def _corners(previous: CanonicalFrame, current: CanonicalFrame, flow: np.ndarray) -> np.ndarray:
     """Where the best corner of each cell went, sought where the flow of its cell (12, 40, 2) leads.
 
     (12, 40, 5), in pixels of the view: x and y from the cell's centre, u and v; 1 where it was found, else 0.
@@ -167,7 +167,7 @@ class StackedFrames:
     dtype = np.uint8
     shape = (6, CANONICAL.height, CANONICAL.width)
 
-    def __call__(self, previous: Frame, current: Frame) -> np.ndarray:
+    def __call__(self, previous: CanonicalFrame, current: CanonicalFrame) -> np.ndarray:
         """Two frames in colour -> (6, 192, 640) uint8."""
         return np.concatenate([previous.view, current.view], axis=2).transpose(2, 0, 1).copy()
 

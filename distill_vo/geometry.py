@@ -42,7 +42,7 @@ def rotation_exp(r: np.ndarray) -> np.ndarray:
 
 
 def _axis_half_angle(R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation matrix (..., 3, 3) -> its unit axis (..., 3), or zero, and half its angle (..., 1).
+    """Rotation matrix (..., 3, 3) -> its unit axis (..., 3) and half its angle (..., 1).
 
     By the quaternion, which stays accurate near both 0 and pi.
     """
@@ -149,7 +149,8 @@ def from_position_quaternion(position: np.ndarray, quaternion: np.ndarray) -> np
 
 
 def orthonormalise(T: np.ndarray) -> np.ndarray:
-    """The rigid transform nearest to (..., 4, 4); undoes the rounding that long chains gather."""
+    """The rigid transform nearest to (..., 4, 4), which was written with few digits."""
+    T = np.asarray(T, float)
     left, _, right = np.linalg.svd(T[..., :3, :3])
     return _assemble(left @ right, T[..., :3, 3])
 

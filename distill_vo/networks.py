@@ -60,7 +60,8 @@ class NetworkSettings:
                  f"motion_scale and bin_centre have {MOTION} numbers"),
                 (all(0 < scale < math.inf for scale in (self.input_scale, *self.motion_scale)),
                  "input_scale and motion_scale are positive"),
-                (all(map(math.isfinite, finite)), "input_offset and bin_centre are finite")):
+                (all(map(math.isfinite, finite)), "input_offset and bin_centre are finite"),
+                (self.front_end != "dense_flow" or not self.input_offset, "input_offset of flow is 0")):
             if not is_met:
                 raise InputError(f"network settings: see to it that {rule}.")
 
@@ -122,7 +123,8 @@ class PoseRegressor(nn.Module):
         scale, centre = torch.tensor(settings.motion_scale), torch.tensor(settings.bin_centre)
         steps = torch.linspace(-BIN_RANGE, BIN_RANGE, settings.bins)
         self.register_buffer("motion_scale", scale, persistent=False)
-        self.register_buffer("in_units", torch.tensor([1.0] * 3 + [0.0] * 3), persistent=False)
+        # Translations are told in a unit, rotations are not.
+        self.register_buffer("unit_power", torch.tensor([1.0] * 3 + [0.0] * 3), persistent=False)
         self.register_buffer("bin_values", centre[:, None] + scale[:, None] * steps, persistent=False)
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> Regression:
@@ -156,12 +158,13 @@ class PoseRegressor(nn.Module):
         does not fall back on the usual speed.
         """
         if self.settings.front_end != "dense_flow":
-            return (x - self.settings.input_offset) / self.settings.input_scale, x.new_ones(len(x), MOTION)
+            x = (x - self.settings.input_offset) / self.settings.input_scale
+            return x, x.new_ones(len(x), MOTION)
         view, road = x[:, :2] / self.settings.input_scale, x[:, 2:4] * ROAD_PIXEL_M
         moved = road[:, 1][:, NEAR_ROAD[0], NEAR_ROAD[1]].flatten(1).median(1).values
         unit = moved.abs().clamp(min=SHORTEST_UNIT_M)[:, None]
         in_units = (torch.cat([view, road], 1) / unit[..., None, None]).clamp(-MOST_IN_UNITS, MOST_IN_UNITS)
-        return torch.cat([view, in_units], 1), unit ** self.in_units
+        return torch.cat([view, in_units], 1), unit ** self.unit_power
 
     def labels(self, motion: Tensor) -> Tensor:
         """The bin each axis of a motion (..., 6) falls into: (..., 6) int64."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera, CanonicalView
-from distill_vo.frame import Frame
+from distill_vo.frame import CanonicalFrame
 from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
 from distill_vo.level import LEAST_RAD, Level
 from distill_vo.student import Student
@@ -70,7 +70,7 @@ class _Keyframe:
     """The image motions are measured from."""
 
     stamp_ns: int
-    frame: Frame
+    frame: CanonicalFrame
     pose: np.ndarray
     errors: np.ndarray  # see ErrorState
     inertia: Inertia
@@ -97,8 +97,8 @@ class VisualOdometry:
         self.student = student
         self.max_gap_s, self.planar = max_gap_s, planar
         self._error_state = ErrorState(student.errors)
-        self._error_variance = np.diag(student.errors.total)
-        self._base_T_camera = np.eye(4) if base_T_camera is None else np.asarray(base_T_camera, float)
+        self._error_variance = student.errors.total
+        self._base_T_camera = np.eye(4) if base_T_camera is None else geometry.orthonormalise(base_T_camera)
         self._level, self._pitch_rad = Level(student.front_end.looks_down), 0.0
         self.calibrate(camera)
         self.reset()
@@ -119,7 +119,7 @@ class VisualOdometry:
             self._origin_covariance = self._flat_covariance(
                 geometry.rotate_covariance(covariance, self._origin[:3, :3].T))
         self._last: Estimate | None = None
-        self._last_frame: Frame | None = None
+        self._last_frame: CanonicalFrame | None = None
         self._flow_px_s = 0.0
 
     def track(self, stamp_ns: int, image: np.ndarray) -> Estimate | None:
@@ -129,7 +129,7 @@ class VisualOdometry:
         gap (a bag that loops) start anew at the origin. Raises InputError where the image does not fit the
         calibration.
         """
-        frame = Frame(self.view(image))
+        frame = CanonicalFrame(self.view(image))
         since_last = 0.0 if self._last is None else (stamp_ns - self._last.stamp_ns) * 1e-9
         if since_last < -self.max_gap_s:
             self.reset()
@@ -142,7 +142,7 @@ class VisualOdometry:
         self._last, self._last_frame = estimate, frame
         if abs(self._level.pitch - self._pitch_rad) >= LEAST_RAD and self._keyframe.stamp_ns == stamp_ns:
             self._turn_view(self.view.camera, self._level.pitch)
-            self._last_frame = Frame(self.view(image))
+            self._last_frame = CanonicalFrame(self.view(image))
             self._keyframe = replace(self._keyframe, frame=self._last_frame)
         return estimate
 
@@ -154,7 +154,7 @@ class VisualOdometry:
         self._view_T_base = geometry.inverse(self._base_T_view)
         self._adjoint = geometry.adjoint(self._base_T_view)
 
-    def _start(self, stamp_ns: int, frame: Frame) -> Estimate:
+    def _start(self, stamp_ns: int, frame: CanonicalFrame) -> Estimate:
         errors = self._error_state.start(self._origin_covariance)
         self._set_keyframe(stamp_ns, frame, self._origin, errors, Inertia(squat=self.student.squat))
         status = Status.TRACKING if texture(frame) >= SEEN_WELL else Status.DEGRADED
@@ -163,7 +163,7 @@ class VisualOdometry:
         self._measured_errors = errors
         return self._measured
 
-    def _measure(self, stamp_ns: int, frame: Frame) -> Estimate | None:
+    def _measure(self, stamp_ns: int, frame: CanonicalFrame) -> Estimate | None:
         """Motion from the keyframe to this image, by the student; None where too little is seen."""
         keyframe = self._keyframe
         unseen_s, age_s = ((stamp_ns - t) * 1e-9 for t in (self._marks[-1].stamp_ns, keyframe.stamp_ns))
@@ -207,7 +207,7 @@ class VisualOdometry:
         (6, 6) as of `_in_base`, the pose (4, 4), and the motion's covariance (6, 6)."""
         motion, sigma = self._in_base(said, sigma)
         pose = self._flat(self._keyframe.pose @ motion)
-        return motion, sigma, pose, sigma @ self._error_variance @ sigma.T
+        return motion, sigma, pose, sigma * self._error_variance @ sigma.T
 
     def _twist(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray):
         """Twist (6,) and its covariance over KEYFRAME_S, or since there is a mark to take it from.
@@ -222,7 +222,7 @@ class VisualOdometry:
         of_step = geometry.propagate(mark.covariance, step, covariance)
         return geometry.log(step) / dt, self._flat_covariance(of_step / dt**2)
 
-    def _carry_on(self, stamp_ns: int, frame: Frame) -> Estimate:
+    def _carry_on(self, stamp_ns: int, frame: CanonicalFrame) -> Estimate:
         """Nothing was seen: on at the last measured twist, for max_gap_s at most, ever less certain."""
         last = self._measured
         unseen_s = (stamp_ns - last.stamp_ns) * 1e-9
@@ -248,12 +248,12 @@ class VisualOdometry:
                    + self._measured.twist_covariance + covariance)
         return change @ np.linalg.solve(allowed, change) < IMPLAUSIBLE
 
-    def _is_frozen(self, frame: Frame) -> bool:
+    def _is_frozen(self, frame: CanonicalFrame) -> bool:
         """Whether a moving camera gave the same image again."""
         squared = (self._measured.twist.reshape(2, 3) ** 2).sum(axis=1)
         return bool((squared > MOVING**2).any()) and np.array_equal(frame.view, self._last_frame.view)
 
-    def _set_keyframe(self, stamp_ns: int, frame: Frame, pose: np.ndarray, errors: np.ndarray,
+    def _set_keyframe(self, stamp_ns: int, frame: CanonicalFrame, pose: np.ndarray, errors: np.ndarray,
                       inertia: Inertia, marks: list[_Mark] | None = None) -> None:
         """marks: those before it that it was measured together with."""
         self._keyframe = _Keyframe(stamp_ns, frame, pose, errors, inertia.at_keyframe())

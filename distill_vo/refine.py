@@ -14,8 +14,14 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frame import CELL_CENTRES, HORIZON_ROW, LOOKS_DOWN, ROAD_CELLS, ROAD_PIXEL_M
-from distill_vo.frontend import DOWN_IS_NEARER
+from distill_vo.frame import (
+    CELL_CENTRES,
+    DOWN_IS_NEARER,
+    HORIZON_ROW,
+    LOOKS_DOWN,
+    ROAD_CELLS,
+    ROAD_PIXEL_M,
+)
 
 STEPS, RELAXATION = 4, 1.5  # steps with robust weights fall short by about half of what is left
 WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network is believed beside geometry
@@ -51,11 +57,11 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     change = np.zeros((len(x), 8))  # of translation, rotation (on the left), road's pitch and roll
     for _ in range(STEPS):
         t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
-        both = _products(t, R, change[:, 6:])
-        normal = lane.normal(both)
-        normal[:, :7, :7] += corners.normal(both)
-        H = normal[:, 1:, 1:] + prior[:, None] * np.eye(8)
-        change -= RELAXATION * np.linalg.solve(H, normal[:, 1:, :1] + (prior * change)[..., None])[..., 0]
+        terms = _terms(t, R, change[:, 6:])
+        sums = lane.sums(terms)
+        sums[:, :7, :7] += corners.sums(terms)
+        H = sums[:, 1:, 1:] + prior[:, None] * np.eye(8)
+        change -= RELAXATION * np.linalg.solve(H, sums[:, 1:, :1] + (prior * change)[..., None])[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
     change = change[:, :6]
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
@@ -84,14 +90,14 @@ class _Corners:
         products = CANONICAL.fx * first[:, :, None] * second[:, None]
         self._seen = np.concatenate([products.reshape(len(x), 9, -1), second, first], axis=1)
 
-    def normal(self, both: np.ndarray) -> np.ndarray:
-        """`_products` of a motion -> (B, 7, 7), weighted products of errors (pixels by which corners miss
-        epipolar lines) and their changes by translation and rotation."""
-        seen = ((both @ _EPIPOLAR).reshape(len(both), -1, 15) @ self._seen).reshape(len(both), 7, 5, -1)
+    def sums(self, terms: np.ndarray) -> np.ndarray:
+        """`_terms` of a motion -> (B, 7, 7), J' W J: the first column of J is the error, the pixels by which
+        corners miss epipolar lines, the others how it changes with translation and rotation."""
+        seen = ((terms @ _EPIPOLAR).reshape(len(terms), -1, 15) @ self._seen).reshape(len(terms), 7, 5, -1)
         across, normals = seen[:, :, 0], seen[:, :, 1:]
         squared = np.einsum("bcn,bkcn->bkn", normals[:, 0], normals)  # and half its change
         length_squared = squared[:, :1] + 1e-12
-        squared[:, 0] = 0.0
+        squared[:, 0] = 0.0  # the first row is the error itself
         # The distance changes with its denominator too; without that the way is drawn to where most corners
         # are.
         rows = (across - across[:, :1] / length_squared * squared) / np.sqrt(length_squared)
@@ -113,16 +119,17 @@ class _Lane:
         self._per_sigma = np.concatenate([z / ROAD_X_M, z**2 / _SIGMA_BELOW[here]], axis=1)  # (B, 2, N)
         self._share = in_lane[:, here] / ROAD_ALIKE  # (B, N) of a cell's weight, 0 beside the lane
 
-    def normal(self, both: np.ndarray) -> np.ndarray:
-        """`_products` of a motion -> (B, 9, 9), weighted products of errors (by how many sigma the road was
-        seen elsewhere) and their changes by translation, rotation, the road's pitch and roll."""
-        seen = ((both @ _HOMOGRAPHY).reshape(len(both), -1, 3) @ self._road).reshape(len(both), 9, 3, -1)
+    def sums(self, terms: np.ndarray) -> np.ndarray:
+        """`_terms` of a motion -> (B, 9, 9), J' W J: the first column of J is the error, by how many sigma
+        the road was seen elsewhere, the others how it changes with translation, rotation, the road's pitch
+        and roll."""
+        seen = ((terms @ _HOMOGRAPHY).reshape(len(terms), -1, 3) @ self._road).reshape(len(terms), 9, 3, -1)
         depth = np.maximum(seen[:, :1, 2:], NEAREST_M)
         at = seen[:, :1, :2] / depth
         rows = (seen[:, :, :2] - at * seen[:, :, 2:]) * (self._per_sigma[:, None] / depth)
         rows[:, 0] = error = (at[:, 0] - self._before) * self._per_sigma
         weight = self._share / (1 + (error**2).sum(1) / 2)**2
-        weighted = (rows * weight[:, None, None]).reshape(len(both), 9, -1)
+        weighted = (rows * weight[:, None, None]).reshape(len(terms), 9, -1)
         return weighted @ rows.reshape(weighted.shape).swapaxes(1, 2)
 
 
@@ -143,7 +150,7 @@ def _rays(pixels: np.ndarray) -> np.ndarray:
 
 
 def _road_rays(x: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Where road x m to the right, z m ahead (..., 1, N) is seen: x and y of rays with z = 1 (..., 2, N)."""
+    """`seen_on_road` in rays: x and y (..., 2, N), with z = 1, to road x m to the right and z m ahead."""
     return np.concatenate([x / z, CANONICAL.mount_height_m / z - np.tan(LOOKS_DOWN)], axis=-2)
 
 
@@ -164,7 +171,7 @@ _ROAD = _ROAD / (_NORMAL @ _ROAD)  # (3, 480) metres, in the view's axes
 _TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
 
 
-def _products(t: np.ndarray, R: np.ndarray, plane: np.ndarray) -> np.ndarray:
+def _terms(t: np.ndarray, R: np.ndarray, plane: np.ndarray) -> np.ndarray:
     """Translations (B, 3), rotations (B, 3, 3), the road's pitch and roll (B, 2) -> (B, 48): products of
     (1, t) with (1, plane, R), in which essential matrices and homographies are linear."""
     a, b = np.ones((len(t), 4, 1)), np.ones((len(t), 1, 12))
@@ -197,6 +204,6 @@ def _homography(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return H.reshape(len(a), -1)
 
 
-# Both are bilinear: what they are of one of each is all there is to know.
-_OF_ONE = np.eye(4).repeat(12, axis=0), np.tile(np.eye(12), (4, 1))
-_EPIPOLAR, _HOMOGRAPHY = _epipolar(*_OF_ONE), _homography(*_OF_ONE)
+# Both are bilinear: their values of all pairs of unit vectors are the matrices for `_terms`.
+_UNITS = np.eye(4).repeat(12, axis=0), np.tile(np.eye(12), (4, 1))
+_EPIPOLAR, _HOMOGRAPHY = _epipolar(*_UNITS), _homography(*_UNITS)

@@ -264,6 +264,24 @@ def test_a_motion_that_no_robot_makes_is_not_believed(sigma):
     assert estimates[-1].status is Status.TRACKING
 
 
+def test_a_robot_that_stood_for_long_does_not_leap():
+    poses = np.tile(np.eye(4), (250, 1, 1))
+    poses[200, 2, 3] = 20  # a lorry crosses in front of the camera
+    odometry = VisualOdometry(KnowingStudent(poses, flow_px=2.0, sigma=USUAL), CANONICAL)
+    estimates = [odometry.track(i * PERIOD_NS, image(i)) for i in range(250)]
+    assert estimates[200].status is Status.DEGRADED
+    assert max(np.abs(e.twist).max() for e in estimates) < 1e-3
+    assert estimates[-1].status is Status.TRACKING
+
+
+def test_the_rotation_of_a_mounting_written_with_few_digits_stays_one():
+    mounting = MOUNTINGS["left, down, rolled"].round(3)
+    odometry = VisualOdometry(KnowingStudent(drive(200)), CANONICAL, mounting)
+    for i in range(200):
+        R = odometry.track(i * PERIOD_NS, image(i)).pose[:3, :3]
+    np.testing.assert_allclose(R @ R.T, np.eye(3), atol=1e-12)
+
+
 def ahead(speeds: np.ndarray) -> np.ndarray:
     """(N + 1, 4, 4) camera poses of a straight drive at these speeds (N,), m/s, at 10 Hz."""
     way = np.concatenate([[0], np.cumsum(speeds)]) * PERIOD_NS * 1e-9

@@ -6,8 +6,15 @@ from made_up import rays, seen
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frame import CELL_CENTRES, LOOKS_DOWN, ROAD_CELLS, ROAD_PIXEL_M, seen_on_road
-from distill_vo.frontend import DOWN_IS_NEARER, MIRROR_SIGNS, DenseFlow
+from distill_vo.frame import (
+    CELL_CENTRES,
+    DOWN_IS_NEARER,
+    LOOKS_DOWN,
+    ROAD_CELLS,
+    ROAD_PIXEL_M,
+    seen_on_road,
+)
+from distill_vo.frontend import MIRROR_SIGNS, DenseFlow
 from distill_vo.refine import refine
 
 TRUE = np.array([0.02, -0.015, 0.9, 0.002, -0.01, 0.003])

@@ -20,13 +20,14 @@ from distill_vo.camera import CANONICAL
 from distill_vo.frame import (
     CELL,
     CELL_CENTRES,
+    DOWN_IS_NEARER,
     GRID,
     HORIZON_ROW,
     ROAD_CELLS,
     ROAD_PIXEL_M,
     seen_on_road,
 )
-from distill_vo.frontend import DOWN_IS_NEARER, FRONT_ENDS, MIRROR_SIGNS
+from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from training.data.cache import PairCache
 
 TWINS = {"dense_flow": 6, "stacked_frames": 2}

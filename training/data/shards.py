@@ -21,7 +21,7 @@ import numpy as np
 
 from distill_vo.camera import CanonicalView
 from distill_vo.errors import InputError
-from distill_vo.frame import Frame
+from distill_vo.frame import CanonicalFrame
 from distill_vo.frontend import FRONT_ENDS, StackedFrames
 from training.data.cache import ARRAYS, Track, join_digests
 from training.data.drives import Drive, TrueFrame
@@ -89,7 +89,8 @@ def _write_pairs(drive: Drive, arrays: _Arrays, front_end: str, strides: list[in
             numbers = pair.first.number, pair.second.number
             arrays.append(f"pairs{pair.stride}", np.array([rows[n] for n in numbers], np.int64))
         else:
-            arrays.append(f"inputs{pair.stride}", see(Frame(pair.first.image), Frame(pair.second.image)))
+            both = (CanonicalFrame(frame.image) for frame in (pair.first, pair.second))
+            arrays.append(f"inputs{pair.stride}", see(*both))
         arrays.append(f"motions{pair.stride}", pair.motion)
     if not rows:
         where = drive.origin.get("bag") or drive.origin.get("kitti") or drive.name
