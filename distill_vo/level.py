@@ -3,13 +3,16 @@
 A student knows the scale by the road, and the road by where it lies in the view: half a degree of pitch makes
 it seem a tenth longer or shorter, and no mounting is known to that. But the way the camera goes must lie in
 the view where it lay while the student learned. Where it lies higher the camera looks further down, so the
-view is turned up until it does not: at once by what the first metres say, then little by little.
+view is turned up until it does not: by much after the first metres, then little by little.
 """
 
 import numpy as np
 
-STEP_M = 8.0  # after which the way is compared
-GAIN = 0.1  # of what is missing, after the first ten times; a slope's beginning and end are averaged out
+STEP_M = 1.5  # after which the way is compared
+# Of what is missing all is corrected at first, then what would give the mean of all comparisons and half as
+# much again, for students learned on level views and say two thirds of it. In the end it is GAIN each time: a
+# slope's beginning and end are averaged out.
+EAGER, GAIN = 1.5, 0.05
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
 LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
 STRAIGHT = 0.95  # share of the way that leads forward
@@ -30,7 +33,11 @@ class Level:
     @property
     def scale_sigma(self) -> float:
         """Share of a way, one sigma, by which it may be off because the view is not level yet."""
-        return 0.0 if self._looks_down is None or self._compared else UNLEVELLED
+        return 0.0 if self._looks_down is None else UNLEVELLED * self._gain
+
+    @property
+    def _gain(self) -> float:
+        return max(GAIN, EAGER / (self._compared + EAGER))
 
     def drove(self, translation: np.ndarray) -> None:
         """Take in a translation (3,) in the view's optical axes, metres."""
@@ -40,9 +47,8 @@ class Level:
             return
         missing = missing_pitch(self._way, self._looks_down)
         if missing is not None:
+            self.pitch = float(np.clip(self.pitch + self._gain * missing, -LARGEST_RAD, LARGEST_RAD))
             self._compared += 1
-            gain = max(GAIN, 1 / self._compared)  # until then the mean of all
-            self.pitch = float(np.clip(self.pitch + gain * missing, -LARGEST_RAD, LARGEST_RAD))
         self._way[:] = 0.0
 
 

@@ -88,7 +88,7 @@ def test_the_path_is_the_cameras_however_its_view_is_turned():
 
 
 def test_until_the_view_is_level_the_way_is_known_to_a_tenth_only():
-    first, *_, last = list(driven(*learning(20, yaw=0.0)))[1:]
+    first, *_, last = list(driven(*learning(60, yaw=0.0)))[1:]
     shares = [np.sqrt(np.linalg.eigvalsh(e.twist_covariance[:3, :3])[-1]) / np.linalg.norm(e.twist[:3])
               for e in (first, last)]
     assert shares[0] == pytest.approx(0.1, rel=0.01) and shares[1] < 0.01
