@@ -234,7 +234,7 @@ def draw(path: Path, table: list[dict]) -> None:
     for (objective, hint, stages, rate), members in groups(table).items():
         ways.setdefault(label(objective, hint, stages), []).append((rate, members))
     for axis, key, unit in zip(axes, ("rpe_t_m", "rpe_r_deg"), ("m", "deg"), strict=True):
-        axis.set_prop_cycle(color=plt.get_cmap("Paired").colors)
+        axis.set_prop_cycle(color=plt.get_cmap("tab20").colors)
         for k, (name, points) in enumerate(ways.items()):
             if name == "teacher":
                 axis.axhline(points[0][1][0][key], color="k", linestyle="--", label=name)
@@ -242,6 +242,6 @@ def draw(path: Path, table: list[dict]) -> None:
             rates = [rate + 0.001 * k for rate, _ in points]  # side by side, not on each other
             means, halves = zip(*(interval([m[key] for m in members]) for _, members in points), strict=True)
             axis.errorbar(rates, means, np.nan_to_num(halves), marker="o", capsize=3, label=name)
-        axis.set(xlabel="rate of distillation d", ylabel=f"RMS RPE ({unit})", yscale="log")
+        axis.set(xlabel="rate of distillation d", ylabel=f"RMS RPE ({unit})")
     axes[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=110)
