@@ -113,15 +113,15 @@ CANONICAL = Camera(640, 192, 380.0, 380.0, 319.5, 91.0)
 class CanonicalView:
     """The remap that undistorts, crops and resizes one camera's images to CANONICAL, grey or in colour.
 
-    Camera and canonical view share their centre, and their optical axes too but for `pitch_rad`, by which the
-    view looks further down.
+    Camera and canonical view share their centre, and their optical axes too but for `turn`: by how much the
+    view looks further down and further to the right, rad.
     """
 
-    def __init__(self, camera: Camera, colour: bool = False, pitch_rad: float = 0.0):
+    def __init__(self, camera: Camera, colour: bool = False, turn: tuple[float, float] = (0.0, 0.0)):
         self.camera, self.colour = camera, colour
         # Bilinear sampling skips pixels when it shrinks by more than two: average whole blocks first.
         self._bin = max(1, round(camera.fx / CANONICAL.fx / 1.5))
-        binned, turned = camera.binned(self._bin, self._bin), rotation_exp(np.array([pitch_rad, 0.0, 0.0]))
+        binned, turned = camera.binned(self._bin, self._bin), rotation_exp(np.array([turn[0], -turn[1], 0]))
         lens = cv2.fisheye if camera.model == "equidistant" else cv2
         distortion = np.array(camera.distortion or (0.0,) * 4)
         xy = np.stack(lens.initUndistortRectifyMap(binned.K, distortion, turned, CANONICAL.K,

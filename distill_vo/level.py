@@ -1,9 +1,12 @@
-"""How the view is pitched against the way the camera goes, learned while it drives.
+"""How the view is turned against the way the camera goes, learned while it drives.
 
 A student knows the scale by the road, and the road by where it lies in the view: half a degree of pitch makes
 it seem a tenth longer or shorter, and no mounting is known to that. But the way the camera goes must lie in
 the view where it lay while the student learned. Where it lies higher the camera looks further down, so the
 view is turned up until it does not: by much after the first metres, then little by little.
+
+To the side, too: a car goes where its rear axle lets it, and on a straight road the way leads straight into
+the view. Where it does not, the camera looks aside, and what is drift would be taken for a turn.
 """
 
 import numpy as np
@@ -13,22 +16,29 @@ STEP_M = 1.5  # after which the way is compared
 # much again, for students learned on level views and say two thirds of it. In the end it is GAIN each time: a
 # slope's beginning and end are averaged out.
 EAGER, GAIN = 1.5, 0.05
+# The same to the side, after so many metres of straight road. It is seen less well than it is known that
+# cameras look ahead: as if that had been seen four times before.
+STRAIGHT_M, KNOWN, GAIN_ASIDE = 5.0, 4, 0.02
+BENT = 0.006  # rad/m; roads that bend less are straight
+AXLE_M = 1.3  # from the rear axle forward to the camera, of the cars the students learned in
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
 LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
-STRAIGHT = 0.95  # share of the way that leads forward
+AHEAD = 0.95  # share of the way that leads forward
 UNLEVELLED = 0.1  # share of the way, one sigma: half a degree of pitch
 
 
 class Level:
-    """pitch: by how much the view is to look further down than the camera does, rad.
+    """turn: by how much the view is to look further down and further to the right than the camera does, rad.
 
-    looks_down: what the student says of how far the camera that it learned with looked down, rad; None: the
-    pitch does not matter to it, and the view stays as it is.
+    looks_down: what the student says of how far the camera that it learned with looked down, rad; None: where
+    the camera looks does not matter to it, and the view stays as it is.
     """
 
     def __init__(self, looks_down: float | None):
-        self.pitch = 0.0
-        self._looks_down, self._way, self._compared = looks_down, np.zeros(3), 0
+        self.turn = np.zeros(2)
+        self._looks_down = looks_down
+        self._way, self._compared = np.zeros(3), 0
+        self._straight, self._aimed = np.zeros(2), 0  # metres to the right and ahead
 
     @property
     def scale_sigma(self) -> float:
@@ -39,17 +49,28 @@ class Level:
     def _gain(self) -> float:
         return max(GAIN, EAGER / (self._compared + EAGER))
 
-    def drove(self, translation: np.ndarray) -> None:
-        """Take in a translation (3,) in the view's optical axes, metres."""
-        self._way += translation
-        length = np.linalg.norm(self._way)
-        if self._looks_down is None or length < STEP_M:
+    def drove(self, motion: np.ndarray) -> None:
+        """Take in a motion (6,) in the view's optical axes, metres and radians."""
+        if self._looks_down is None:
             return
-        missing = missing_pitch(self._way, self._looks_down)
-        if missing is not None:
-            self.pitch = float(np.clip(self.pitch + self._gain * missing, -LARGEST_RAD, LARGEST_RAD))
-            self._compared += 1
-        self._way[:] = 0.0
+        (x, _, z), turn = motion[:3], motion[4]
+        self._way += motion[:3]
+        if np.linalg.norm(self._way) >= STEP_M:
+            missing = missing_pitch(self._way, self._looks_down)
+            if missing is not None:
+                self._turn_by(self._gain * missing, 0.0)
+                self._compared += 1
+            self._way[:] = 0.0
+        if z > AHEAD * np.linalg.norm(motion[:3]) and abs(turn) < BENT * z:
+            # What of the way aside is not due to the turn.
+            self._straight += x - (AXLE_M + z / 2) * turn, z
+        if self._straight[1] >= STRAIGHT_M:
+            self._turn_by(0.0, max(GAIN_ASIDE, 1 / (self._aimed + 1 + KNOWN)) * np.divide(*self._straight))
+            self._aimed += 1
+            self._straight[:] = 0.0
+
+    def _turn_by(self, down: float, right: float) -> None:
+        self.turn = np.clip(self.turn + (down, right), -LARGEST_RAD, LARGEST_RAD)
 
 
 def missing_pitch(way: np.ndarray, looks_down: float) -> float | None:
@@ -57,6 +78,6 @@ def missing_pitch(way: np.ndarray, looks_down: float) -> float | None:
 
     way (3,) is where it went, in its optical axes; None where that does not lead ahead.
     """
-    if way[2] <= STRAIGHT * np.linalg.norm(way):
+    if way[2] <= AHEAD * np.linalg.norm(way):
         return None
     return float(looks_down + np.arctan2(way[1], way[2]))

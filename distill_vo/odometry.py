@@ -99,13 +99,13 @@ class VisualOdometry:
         self._error_state = ErrorState(student.errors)
         self._error_variance = student.errors.total
         self._base_T_camera = np.eye(4) if base_T_camera is None else geometry.orthonormalise(base_T_camera)
-        self._level, self._pitch_rad = Level(student.front_end.looks_down), 0.0
+        self._level, self._turn = Level(student.front_end.looks_down), np.zeros(2)
         self.calibrate(camera)
         self.reset()
 
     def calibrate(self, camera: Camera) -> None:
         """Take another calibration of the same camera from the next image on; the canonical view stays."""
-        self._turn_view(camera, self._pitch_rad)
+        self._turn_view(camera, self._turn)
         self._height_scale = np.array([camera.mount_height_m / CANONICAL.mount_height_m] * 3 + [1.0] * 3)
 
     def reset(self, pose: np.ndarray | None = None, covariance: np.ndarray | None = None) -> None:
@@ -140,17 +140,19 @@ class VisualOdometry:
         else:
             estimate = self._measure(stamp_ns, frame) or self._carry_on(stamp_ns, frame)
         self._last, self._last_frame = estimate, frame
-        if abs(self._level.pitch - self._pitch_rad) >= LEAST_RAD and self._keyframe.stamp_ns == stamp_ns:
-            self._turn_view(self.view.camera, self._level.pitch)
+        is_off = np.abs(self._level.turn - self._turn).max() >= LEAST_RAD
+        if is_off and self._keyframe.stamp_ns == stamp_ns:
+            self._turn_view(self.view.camera, self._level.turn)
             self._last_frame = CanonicalFrame(self.view(image))
             self._keyframe = replace(self._keyframe, frame=self._last_frame)
         return estimate
 
-    def _turn_view(self, camera: Camera, pitch_rad: float) -> None:
-        """From the next image on the view looks further down than the camera, by pitch_rad."""
-        self._pitch_rad = pitch_rad
-        self.view = CanonicalView(camera, self.student.front_end.colour, pitch_rad)
-        self._base_T_view = self._base_T_camera @ geometry.from_motion(np.array([0, 0, 0, -pitch_rad, 0, 0]))
+    def _turn_view(self, camera: Camera, turn: np.ndarray) -> None:
+        """From the next image on the view looks further down and to the right than the camera, rad (2,)."""
+        self._turn = turn
+        self.view = CanonicalView(camera, self.student.front_end.colour, turn)
+        camera_T_view = geometry.from_motion(np.array([0, 0, 0, -turn[0], turn[1], 0]))
+        self._base_T_view = self._base_T_camera @ camera_T_view
         self._view_T_base = geometry.inverse(self._base_T_view)
         self._adjoint = geometry.adjoint(self._base_T_view)
 
@@ -194,7 +196,7 @@ class VisualOdometry:
         is_due = age_s >= KEYFRAME_S and moved_px >= KEYFRAME_FLOW_PX
         if is_due or moved_px >= FAST_FLOW_PX:
             if seen >= SEEN_WELL:
-                self._level.drove((said / self._height_scale)[:3])
+                self._level.drove(said / self._height_scale)
             marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
                      for m in self._marks]
             self._set_keyframe(stamp_ns, frame, pose, errors, inertia, marks)

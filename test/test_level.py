@@ -15,40 +15,60 @@ from distill_vo.odometry import Estimate, Status, VisualOdometry
 LOOKS_DOWN = np.radians(1.1)
 
 
-def way(looks_down: float) -> np.ndarray:
-    """A metre of the way of a car, in the axes of a camera that looks down so far (rad)."""
-    return np.array([0.0, -np.sin(looks_down), np.cos(looks_down)])
+def way(looks_down: float, left: float = 0.0, turn: float = 0.0) -> np.ndarray:
+    """A metre of the way of a car that turns (rad), in the axes of a camera at its rear axle, which looks so
+    far down and to the left (rad)."""
+    aside = left + turn / 2
+    return np.array([np.sin(aside), -np.sin(looks_down), np.cos(aside) * np.cos(looks_down), 0.0, turn, 0.0])
 
 
 @pytest.mark.parametrize("degrees", [0.0, 1.1, 2.5])
 def test_after_some_hundred_metres_the_view_looks_down_as_the_students_did(degrees):
     level = Level(LOOKS_DOWN)
     for _ in range(300):
-        level.drove(way(np.radians(degrees) + level.pitch))
-    assert np.radians(degrees) + level.pitch == pytest.approx(LOOKS_DOWN, abs=np.radians(0.05))
+        level.drove(way(np.radians(degrees) + level.turn[0]))
+    assert np.radians(degrees) + level.turn[0] == pytest.approx(LOOKS_DOWN, abs=np.radians(0.05))
+
+
+@pytest.mark.parametrize("degrees", [-1.0, 0.0, 0.5])
+def test_after_a_kilometre_of_straight_road_the_view_looks_along_it(degrees):
+    level = Level(LOOKS_DOWN)
+    for _ in range(1000):
+        level.drove(way(LOOKS_DOWN, np.radians(degrees) - level.turn[1]))
+    assert level.turn[1] == pytest.approx(np.radians(degrees), abs=np.radians(0.05))
+
+
+def test_a_bend_does_not_turn_the_view():
+    level, back = Level(LOOKS_DOWN), Level(LOOKS_DOWN)
+    for _ in range(1000):
+        level.drove(way(LOOKS_DOWN, turn=0.1))
+        back.drove(-way(LOOKS_DOWN, left=0.1))
+    assert level.turn[1] == back.turn[1] == 0.0
 
 
 def test_a_camera_that_does_not_look_ahead_is_let_be():
     level = Level(LOOKS_DOWN)
     for _ in range(100):
-        level.drove(np.array([1.0, -0.1, 0.5]))
+        level.drove(np.array([1.0, -0.1, 0.5, 0, 0, 0]))
         level.drove(-way(0.5))
-    assert level.pitch == 0.0
+    assert not level.turn.any()
 
 
 def test_the_view_is_not_turned_away():
     level = Level(LOOKS_DOWN)
     for _ in range(300):
-        level.drove(way(-0.2))
-    assert level.pitch == LARGEST_RAD
+        level.drove(way(-0.2, left=0.2))
+    assert (level.turn == LARGEST_RAD).all()
 
 
-def test_a_view_turned_down_is_what_a_camera_turned_down_sees():
+@pytest.mark.parametrize(("turn", "rotation"), [((0.02, 0.0), (0.02, 0.0, 0.0)),
+                                                ((0.0, 0.02), (0.0, -0.02, 0.0))], ids=["down", "right"])
+def test_a_turned_view_is_what_a_turned_camera_sees(turn, rotation):
     scene = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (192, 640), np.uint8), (0, 0), 4)
-    R = geometry.rotation_exp(np.array([0.02, 0.0, 0.0]))
+    R = geometry.rotation_exp(np.array(rotation))
     expected = cv2.warpPerspective(scene, CANONICAL.K @ R @ np.linalg.inv(CANONICAL.K), (640, 192))
-    difference = CanonicalView(CANONICAL, pitch_rad=0.02)(scene).astype(int) - expected
-    assert np.abs(difference[12:-12, 12:-12]).max() <= 3
+    difference = CanonicalView(CANONICAL, turn=turn)(scene).astype(int) - expected
+    assert np.abs(difference[12:-12, 16:-16]).max() <= 3
 
 
 class Learner(KnowingStudent):
@@ -60,13 +80,14 @@ class Learner(KnowingStudent):
 
     def __call__(self, x):
         motion, sigma = super().__call__(x)
-        R = geometry.rotation_exp(np.array([self.odometry._pitch_rad, 0.0, 0.0]))
+        down, right = self.odometry._turn
+        R = geometry.rotation_exp(np.array([down, -right, 0.0]))
         return (R @ motion.reshape(2, 3, 1)).ravel(), sigma
 
 
 def learning(frames: int, yaw: float) -> tuple[VisualOdometry, np.ndarray]:
     """An odometry, and the camera's poses (frames, 4, 4) of a drive that its view is not level for."""
-    step = geometry.from_motion(np.r_[way(np.radians(2.1)), 0.0, yaw, 0.0])
+    step = geometry.from_motion(way(np.radians(2.1), left=np.radians(1.0), turn=yaw))
     truth = np.array([np.linalg.matrix_power(step, i) for i in range(frames)])
     student = Learner(truth)
     student.odometry = VisualOdometry(student, CANONICAL)
@@ -83,7 +104,8 @@ def driven(odometry: VisualOdometry, truth: np.ndarray) -> Iterator[Estimate]:
 def test_the_path_is_the_cameras_however_its_view_is_turned():
     odometry, truth = learning(120, yaw=0.002)
     *_, last = driven(odometry, truth)
-    assert odometry._pitch_rad == pytest.approx(-np.radians(1.0), abs=np.radians(0.12))
+    assert odometry._turn[0] == pytest.approx(-np.radians(1.0), abs=np.radians(0.12))
+    assert odometry._turn[1] > np.radians(0.5)
     np.testing.assert_allclose(last.pose, truth[-1], atol=1e-9)
 
 
@@ -100,4 +122,4 @@ def test_motions_of_which_little_was_seen_do_not_level_the_view():
         view = image(i)
         view[:, CANONICAL.width // 4:] = 128  # nothing to be seen in three quarters
         estimate = odometry.track(i * PERIOD_NS, view)
-    assert estimate.status is Status.DEGRADED and odometry._pitch_rad == 0.0
+    assert estimate.status is Status.DEGRADED and not odometry._turn.any()
