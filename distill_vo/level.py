@@ -23,7 +23,7 @@ BENT = 0.006  # rad/m; roads that bend less are straight
 AXLE_M = 1.3  # from the rear axle forward to the camera, of the cars the students learned in
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
 LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
-AHEAD = 0.95  # share of the way that leads forward
+FORWARD = 0.95  # share of the way that leads forward
 UNLEVELLED = 0.1  # share of the way, one sigma: half a degree of pitch
 
 
@@ -61,7 +61,7 @@ class Level:
                 self._turn_by(self._gain * missing, 0.0)
                 self._compared += 1
             self._way[:] = 0.0
-        if z > AHEAD * np.linalg.norm(motion[:3]) and abs(turn) < BENT * z:
+        if z > FORWARD * np.linalg.norm(motion[:3]) and abs(turn) < BENT * z:
             # What of the way aside is not due to the turn.
             self._straight += x - (AXLE_M + z / 2) * turn, z
         if self._straight[1] >= STRAIGHT_M:
@@ -78,6 +78,6 @@ def missing_pitch(way: np.ndarray, looks_down: float) -> float | None:
 
     way (3,) is where it went, in its optical axes; None where that does not lead ahead.
     """
-    if way[2] <= AHEAD * np.linalg.norm(way):
+    if way[2] <= FORWARD * np.linalg.norm(way):
         return None
     return float(looks_down + np.arctan2(way[1], way[2]))
