@@ -121,10 +121,12 @@ class CanonicalView:
         self.camera, self.colour = camera, colour
         # Bilinear sampling skips pixels when it shrinks by more than two: average whole blocks first.
         self._bin = max(1, round(camera.fx / CANONICAL.fx / 1.5))
-        binned, turned = camera.binned(self._bin, self._bin), rotation_exp(np.array([turn[0], -turn[1], 0]))
+        self.rotation = rotation_exp(np.array([turn[0], -turn[1], 0.0]))
+        """(3, 3) from the camera's axes to the view's."""
+        binned = camera.binned(self._bin, self._bin)
         lens = cv2.fisheye if camera.model == "equidistant" else cv2
         distortion = np.array(camera.distortion or (0.0,) * 4)
-        xy = np.stack(lens.initUndistortRectifyMap(binned.K, distortion, turned, CANONICAL.K,
+        xy = np.stack(lens.initUndistortRectifyMap(binned.K, distortion, self.rotation, CANONICAL.K,
                                                    (CANONICAL.width, CANONICAL.height), cv2.CV_32F), axis=-1)
         self._map = cv2.convertMaps(xy, None, cv2.CV_16SC2)
         inside = (xy >= -0.5) & (xy <= (camera.width / self._bin - 0.5,

@@ -53,7 +53,7 @@ class Level:
         """Take in a motion (6,) in the view's optical axes, metres and radians."""
         if self._looks_down is None:
             return
-        (x, _, z), turn = motion[:3], motion[4]
+        (x, _, z), yaw = motion[:3], motion[4]
         self._way += motion[:3]
         if np.linalg.norm(self._way) >= STEP_M:
             missing = missing_pitch(self._way, self._looks_down)
@@ -61,11 +61,12 @@ class Level:
                 self._turn_by(self._gain * missing, 0.0)
                 self._compared += 1
             self._way[:] = 0.0
-        if z > FORWARD * np.linalg.norm(motion[:3]) and abs(turn) < BENT * z:
-            # What of the way aside is not due to the turn.
-            self._straight += x - (AXLE_M + z / 2) * turn, z
-        if self._straight[1] >= STRAIGHT_M:
-            self._turn_by(0.0, max(GAIN_ASIDE, 1 / (self._aimed + 1 + KNOWN)) * np.divide(*self._straight))
+        if z > FORWARD * np.linalg.norm(motion[:3]) and abs(yaw) < BENT * z:
+            # What of the way aside is not due to the bend.
+            self._straight += x - (AXLE_M + z / 2) * yaw, z
+        aside, ahead = self._straight
+        if ahead >= STRAIGHT_M:
+            self._turn_by(0.0, max(GAIN_ASIDE, 1 / (self._aimed + 1 + KNOWN)) * aside / ahead)
             self._aimed += 1
             self._straight[:] = 0.0
 

@@ -151,8 +151,8 @@ class VisualOdometry:
         """From the next image on the view looks further down and to the right than the camera, rad (2,)."""
         self._turn = turn
         self.view = CanonicalView(camera, self.student.front_end.colour, turn)
-        camera_T_view = geometry.from_motion(np.array([0, 0, 0, -turn[0], turn[1], 0]))
-        self._base_T_view = self._base_T_camera @ camera_T_view
+        self._base_T_view = self._base_T_camera.copy()
+        self._base_T_view[:3, :3] @= self.view.rotation.T
         self._view_T_base = geometry.inverse(self._base_T_view)
         self._adjoint = geometry.adjoint(self._base_T_view)
 

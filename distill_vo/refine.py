@@ -21,6 +21,7 @@ from distill_vo.frame import (
     LOOKS_DOWN,
     ROAD_CELLS,
     ROAD_PIXEL_M,
+    seen_on_road,
 )
 
 STEPS, RELAXATION = 4, 1.5  # steps with robust weights fall short by about half of what is left
@@ -115,7 +116,7 @@ class _Lane:
         self._road = _ROAD[:, here]  # (3, N) metres
         before = _GROUND[:, here] - _METRES * x[:, 2:4, here]
         z = np.maximum(before[:, 1:], NEAREST_M)
-        self._before = _road_rays(before[:, :1], z)
+        self._before = _rays(np.concatenate(seen_on_road(before[:, :1], z), axis=1))[:, :2]
         self._per_sigma = np.concatenate([z / ROAD_X_M, z**2 / _SIGMA_BELOW[here]], axis=1)  # (B, 2, N)
         self._share = in_lane[:, here] / ROAD_ALIKE  # (B, N) of a cell's weight, 0 beside the lane
 
@@ -149,11 +150,6 @@ def _rays(pixels: np.ndarray) -> np.ndarray:
     return rays
 
 
-def _road_rays(x: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """`seen_on_road` in rays: x and y (..., 2, N), with z = 1, to road x m to the right and z m ahead."""
-    return np.concatenate([x / z, CANONICAL.mount_height_m / z - np.tan(LOOKS_DOWN)], axis=-2)
-
-
 _DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
 _CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
 _GROUND = ROAD_CELLS.reshape(-1, 2).T  # (2, 480) metres to the right and ahead
@@ -166,7 +162,7 @@ _FOCAL = np.array([[CANONICAL.fx], [CANONICAL.fy]])
 _NORMAL = np.array([0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)]) / CANONICAL.mount_height_m
 _NORMAL_BY_PLANE = np.array([[0, -np.sin(LOOKS_DOWN), np.cos(LOOKS_DOWN)],
                              [1.0, 0, 0]]) / CANONICAL.mount_height_m
-_ROAD = np.concatenate([_road_rays(_GROUND[:1], _GROUND[1:]), np.ones((1, _GROUND.shape[1]))])
+_ROAD = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]
 _ROAD = _ROAD / (_NORMAL @ _ROAD)  # (3, 480) metres, in the view's axes
 _TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
 

@@ -2,65 +2,22 @@
 
 import numpy as np
 import pytest
+from knowing import EXACT, PERIOD_NS, SCENE, KnowingStudent, image
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 from distill_vo.odometry import Status, VisualOdometry
 from distill_vo.student import Student
-from distill_vo.uncertainty import ErrorModel
 from training.data.rehearsal import RehearsalSettings, render_sequence
 
-PERIOD_NS = 100_000_000
 SIGMA = np.array([0.01, 0.01, 0.003, 0.001, 0.002, 0.001])  # ahead so small that inertia has no say
-EXACT = np.full(6, 1e-8)
 USUAL = np.array([0.01, 0.01, 0.05, 0.001, 0.002, 0.001])
 MOUNTINGS = {
     "forward": geometry.from_position_quaternion(
         [1.5, 0, 1.2], geometry.quaternion_from_matrix(geometry.OPTICAL_AXES)),
     "left, down, rolled": geometry.exp(np.array([0.3, 0.2, 0.5, 1.0, -0.7, 1.6])),
 }
-
-
-class NumberReader:
-    """A front end that gives the numbers of the two images, and how much moved between them."""
-
-    colour, looks_down = False, None
-
-    def __init__(self, flow_px: float):
-        self.flow_px = flow_px
-
-    def __call__(self, previous, current):
-        return np.array([previous.view[0, 0], current.view[0, 0]], float)
-
-    def flow(self, x):
-        return None
-
-    def moved_px(self, x):
-        return self.flow_px
-
-
-class KnowingStudent:
-    """Images are their own number in grey; the motion between two is looked up in the truth."""
-
-    def __init__(self, camera_poses: np.ndarray, flow_px: float = 10.0, sigma: np.ndarray = EXACT):
-        self.camera_poses, self.sigma = camera_poses, sigma
-        self.front_end = NumberReader(flow_px)
-        self.errors, self.squat = ErrorModel(), 0.0
-
-    def __call__(self, x):
-        before, after = self.camera_poses[x[:2].astype(int)]
-        return geometry.to_motion(geometry.inverse(before) @ after), self.sigma
-
-
-NOISE = np.random.default_rng(5).integers(0, 256, (CANONICAL.height // 8, CANONICAL.width // 8), np.uint8)
-SCENE = np.kron(NOISE, np.ones((8, 8), np.uint8))
-
-
-def image(number: int) -> np.ndarray:
-    view = SCENE.copy()
-    view[0, 0] = number
-    return view
 
 
 def drive(frames: int = 100) -> np.ndarray:

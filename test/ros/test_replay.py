@@ -135,7 +135,7 @@ def test_a_recorded_base_is_left_out_and_the_rest_of_tf_stays():
 
 
 def test_without_an_odometry_node_all_of_tf_is_replayed(run, robot, robot_bag):
-    replay = run(REPLAY, robot_bag, "--ros-args", "-p", "rate:=2.0")
+    replay = run(REPLAY, robot_bag, "--ros-args", "-p", "rate:=10.0")
     assert robot.until(lambda: replay.process.poll() is not None)
     assert replay.wait() == 0, replay.log
     heard = [t.child_frame_id for t in robot.transforms]

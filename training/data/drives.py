@@ -15,6 +15,7 @@ import numpy as np
 from distill_vo import settings as typed
 from distill_vo.camera import Camera
 from distill_vo.errors import InputError
+from distill_vo.frame import CanonicalFrame
 from distill_vo.sources import Source
 from distill_vo.sources.bag import is_bag
 from distill_vo.sources.kitti import is_kitti
@@ -25,11 +26,12 @@ from training.data.rehearsal import RehearsalSettings, render_sequence
 class TrueFrame(NamedTuple):
     """number: consecutive frames have consecutive ones, where one is missing or unusable a number is.
 
-    image (H, W[, 3]) uint8; pose (4, 4) of the camera, optical axes, in any fixed world, metres.
+    image (H, W[, 3]) uint8, or the CanonicalFrame made of it; pose (4, 4) of the camera, optical axes, in any
+    fixed world, metres.
     """
 
     number: int
-    image: np.ndarray
+    image: np.ndarray | CanonicalFrame
     pose: np.ndarray
 
 

@@ -73,10 +73,10 @@ def _write_pairs(drive: Drive, arrays: _Arrays, front_end: str, strides: list[in
 
     def seen() -> Iterator[TrueFrame]:
         for frame in frames:
-            frame = frame._replace(image=view(frame.image))
+            frame = frame._replace(image=CanonicalFrame(view(frame.image)))
             rows[frame.number] = len(rows)
             if stacked:
-                arrays.append("frames", frame.image)
+                arrays.append("frames", frame.image.view)
             progress()
             yield frame
 
@@ -89,8 +89,7 @@ def _write_pairs(drive: Drive, arrays: _Arrays, front_end: str, strides: list[in
             numbers = pair.first.number, pair.second.number
             arrays.append(f"pairs{pair.stride}", np.array([rows[n] for n in numbers], np.int64))
         else:
-            both = (CanonicalFrame(frame.image) for frame in (pair.first, pair.second))
-            arrays.append(f"inputs{pair.stride}", see(*both))
+            arrays.append(f"inputs{pair.stride}", see(pair.first.image, pair.second.image))
         arrays.append(f"motions{pair.stride}", pair.motion)
     if not rows:
         where = drive.origin.get("bag") or drive.origin.get("kitti") or drive.name
