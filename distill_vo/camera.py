@@ -121,7 +121,7 @@ class CanonicalView:
         self.camera, self.colour = camera, colour
         # Bilinear sampling skips pixels when it shrinks by more than two: average whole blocks first.
         self._bin = max(1, round(camera.fx / CANONICAL.fx / 1.5))
-        self.rotation = rotation_exp(np.array([turn[0], -turn[1], 0.0]))
+        self.rotation = looking(np.asarray(turn))
         """(3, 3) from the camera's axes to the view's."""
         binned = camera.binned(self._bin, self._bin)
         lens = cv2.fisheye if camera.model == "equidistant" else cv2
@@ -154,6 +154,12 @@ class CanonicalView:
             whole = image[: size[1] * self._bin, : size[0] * self._bin]
             image = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
         return cv2.remap(image, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def looking(turn: np.ndarray) -> np.ndarray:
+    """Rotations (..., 3, 3) from a camera's axes to those of one that looks further down and further to the
+    right by turn (..., 2), rad."""
+    return rotation_exp(turn @ np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]))
 
 
 def _field(info, *names):

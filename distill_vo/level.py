@@ -53,7 +53,6 @@ class Level:
         """Take in a motion (6,) in the view's optical axes, metres and radians."""
         if self._looks_down is None:
             return
-        (x, _, z), yaw = motion[:3], motion[4]
         self._way += motion[:3]
         if np.linalg.norm(self._way) >= STEP_M:
             missing = missing_pitch(self._way, self._looks_down)
@@ -61,9 +60,7 @@ class Level:
                 self._turn_by(self._gain * missing, 0.0)
                 self._compared += 1
             self._way[:] = 0.0
-        if z > FORWARD * np.linalg.norm(motion[:3]) and abs(yaw) < BENT * z:
-            # What of the way aside is not due to the bend.
-            self._straight += x - (AXLE_M + z / 2) * yaw, z
+        self._straight += straight_way(motion)
         aside, ahead = self._straight
         if ahead >= STRAIGHT_M:
             self._turn_by(0.0, max(GAIN_ASIDE, 1 / (self._aimed + 1 + KNOWN)) * aside / ahead)
@@ -82,3 +79,11 @@ def missing_pitch(way: np.ndarray, looks_down: float) -> float | None:
     if way[2] <= FORWARD * np.linalg.norm(way):
         return None
     return float(looks_down + np.arctan2(way[1], way[2]))
+
+
+def straight_way(motions: np.ndarray) -> np.ndarray:
+    """Motions (..., 6), optical axes -> metres to the right and ahead (..., 2) on straight road, without what
+    of the way aside is due to its bend; zero where the road bends or the way does not lead ahead."""
+    x, z, yaw = motions[..., 0], motions[..., 2], motions[..., 4]
+    is_straight = (z > FORWARD * np.linalg.norm(motions[..., :3], axis=-1)) & (np.abs(yaw) < BENT * z)
+    return np.stack([x - (AXLE_M + z / 2) * yaw, z], axis=-1) * is_straight[..., None]

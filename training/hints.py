@@ -19,7 +19,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from distill_vo import inertia, refine
-from distill_vo.frame import LOOKS_DOWN
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student, load_network
 from distill_vo.trajectory import whole_file, write_whole
@@ -79,7 +78,8 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
     imitate: which motions, see ObjectiveSettings.
     """
     network, settings, digest = load_network(teacher)
-    key = hashlib.sha256(f"{digest} {cache.digest} {SWEEP_DEG} {LOOKS_DOWN}".encode()).hexdigest()[:16]
+    seen = cache.turn.tobytes() + SWEEP_DEG.tobytes()
+    key = hashlib.sha256(f"{digest} {cache.digest} ".encode() + seen).hexdigest()[:16]
     folder = cache.path / f"teacher-{key}"
     if not folder.exists():
         beside = cache.path / f".teacher-{key}.{os.getpid()}"

@@ -1,7 +1,8 @@
 """Twins of frame pairs: the same pair seen in a mirror and by cameras mounted a little askew.
 
-A camera's pitch tells the scale: by half a degree of it the road seems a tenth longer or shorter. One pair
-does not show it, the way the camera goes does, and the odometry levels its view by it (distill_vo/level.py).
+A camera's pitch tells the scale: by half a degree of it the road seems a tenth longer or shorter; its yaw is
+taken for drift or a turn. One pair does not show them, the way the camera goes does, and the odometry turns
+its view by it (distill_vo/level.py).
 So each drive is levelled first, by its true way, and its twins are askew by no more than what is left then.
 A turned camera sees what the other sees along other rays: its flow follows from the flow alone. The mountings
 of a twin sweep slowly along the pairs of a cache, each the same whenever it is asked for: what a teacher says
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from distill_vo import geometry
-from distill_vo.camera import CANONICAL
+from distill_vo.camera import CANONICAL, looking
 from distill_vo.frame import (
     CELL,
     CELL_CENTRES,
@@ -31,7 +32,7 @@ from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
 from training.data.cache import PairCache
 
 TWINS = {"dense_flow": 6, "stacked_frames": 2}
-SWEEP_DEG = np.array([0.3, 0.8, 0.8])  # of pitch, yaw and roll to either side
+SWEEP_DEG = np.array([0.3, 0.5, 0.8])  # of pitch, yaw and roll to either side
 SWEEP_PAIRS = np.array([89.0, 127.0, 151.0])  # of a sweep there and back
 SWEEP_PHASES = np.array([[0.0, 0.3, 0.6], [0.5, 0.8, 0.1]])  # of the second and third mounting
 SEEN = 4  # channels of DenseFlow that networks see
@@ -40,7 +41,7 @@ SEEN = 4  # channels of DenseFlow that networks see
 def twins(cache: PairCache, rows: np.ndarray, twin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What a network sees, float32 (B, C, H, W), and motions (B, 6) of the twins (B,) of rows (B,)."""
     if cache.front_end == "dense_flow":
-        R = mounting(rows, twin) @ _pitched(cache.level[rows])
+        R = mounting(rows, twin) @ looking(cache.turn[rows])
         inputs, motions = _seen_turned(cache.inputs[rows][:, :SEEN], cache.motions[rows], R)
     else:
         inputs, motions = cache.inputs[rows].astype(np.float32), np.array(cache.motions[rows])
@@ -49,12 +50,16 @@ def twins(cache: PairCache, rows: np.ndarray, twin: np.ndarray) -> tuple[np.ndar
     return inputs, _in_mirror(motions, twin)
 
 
-def levelled(cache: PairCache, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and motions of consecutive rows as the odometry sees them, once it has levelled its view."""
+def levelled(cache: PairCache, rows: slice,
+             off: tuple[float, float] = (0.0, 0.0)) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and motions of consecutive rows as the odometry sees them, once it has levelled its view.
+
+    off: by how much that view looks too far down and to the right, rad.
+    """
     inputs, motions = cache.inputs[rows], cache.motions[rows]
     if cache.front_end != "dense_flow":
         return inputs, motions
-    return _seen_turned(inputs, motions, _pitched(cache.level[rows]))
+    return _seen_turned(inputs, motions, looking(cache.turn[rows] + off))
 
 
 def moved_by_twins(motions: np.ndarray, rows: np.ndarray, twin: np.ndarray) -> np.ndarray:
@@ -65,11 +70,6 @@ def moved_by_twins(motions: np.ndarray, rows: np.ndarray, twin: np.ndarray) -> n
 def _in_mirror(motions: np.ndarray, twin: np.ndarray) -> np.ndarray:
     """The motions (B, 6), mirrored where the twin (B,) is."""
     return np.where((twin % 2 == 1)[:, None], MIRROR_SIGNS * motions, motions)
-
-
-def _pitched(down: np.ndarray) -> np.ndarray:
-    """Rotations (B, 3, 3) from a camera to one that looks further down by so much (B,), rad."""
-    return geometry.rotation_exp(np.stack([down, 0 * down, 0 * down], axis=-1))
 
 
 def _seen_turned(inputs: np.ndarray, motions: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -52,9 +52,11 @@ def forward_tracks(cache: PairCache) -> list[slice]:
     return [slice(t.start, t.stop) for t in cache.tracks if t.stride == 1 and t.stop > t.start]
 
 
-def forward_drives(cache: PairCache) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Inputs (N, C, H, W) and motions (N, 6) of each of them, levelled by the true way."""
-    return (levelled(cache, rows) for rows in forward_tracks(cache))
+def forward_drives(cache: PairCache,
+                   off: tuple[float, float] = (0.0, 0.0)) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Inputs (N, C, H, W) and motions (N, 6) of each of them, levelled by the true way but for `off`, see
+    `levelled`."""
+    return (levelled(cache, rows, off) for rows in forward_tracks(cache))
 
 
 def said_by(student: Student, inputs: np.ndarray, seconds: float = DT) -> tuple[np.ndarray, np.ndarray]:

@@ -76,9 +76,10 @@ def test_a_turned_camera_sees_the_same_corners_along_other_rays():
         assert np.abs(now - expected)[:, x[8] == 1].max() < 1e-3
 
 
-def drive(looks_down: float, stride: int = 1) -> PairCache:
-    """A drive of 40 equal pairs with a camera that looks down by so much (rad)."""
-    motion = np.r_[0.0, -np.sin(looks_down), np.cos(looks_down), 0.001, 0.002, -0.001] * np.sign(stride)
+def drive(looks_down: float, left: float = 0.0, stride: int = 1) -> PairCache:
+    """A drive of 40 equal pairs on a straight road with a camera that looks so far down and left (rad)."""
+    way = np.array([np.sin(left), -np.sin(looks_down), np.cos(left) * np.cos(looks_down)])
+    motion = np.r_[way, 0.0, 0.0, -0.001] * np.sign(stride)
     inputs = np.random.default_rng(0).normal(size=(40, 9, 12, 40)).astype(np.float32)
     return PairCache(Path(), inputs, np.tile(motion, (40, 1)), (Track("drive", stride, 0, 40),),
                      {"front_end": "dense_flow"})
@@ -86,10 +87,11 @@ def drive(looks_down: float, stride: int = 1) -> PairCache:
 
 @pytest.mark.parametrize("stride", [1, 2, -1])
 def test_a_drive_is_levelled_by_its_way(stride):
-    cache = drive(np.radians(2.0), stride)
+    cache = drive(np.radians(2.0), np.radians(0.7), stride)
     _, motions = levelled(cache, slice(0, 40))
     way = motions[:, :3].sum(axis=0) * np.sign(stride)
-    assert np.arctan2(-way[1], way[2]) == pytest.approx(LOOKS_DOWN)
+    assert np.arctan2(-way[1], way[2]) == pytest.approx(LOOKS_DOWN, abs=1e-4)
+    assert way[0] / way[2] == pytest.approx(0.0, abs=1e-3)
     assert np.linalg.norm(way) == pytest.approx(40.0)
 
 
@@ -97,13 +99,26 @@ def test_a_drive_is_levelled_by_its_way(stride):
 def test_a_drive_that_does_not_lead_ahead_is_left_as_it_is(way):
     cache = drive(LOOKS_DOWN)
     cache.motions[:, :3] = way
-    np.testing.assert_array_equal(cache.level, 0.0)
+    np.testing.assert_array_equal(cache.turn, 0.0)
+
+
+def test_a_bend_does_not_tell_where_a_camera_looks():
+    cache = drive(LOOKS_DOWN)
+    cache.motions[:, 4] = 0.05
+    assert cache.turn[0] == pytest.approx([0.0, 0.0], abs=1e-12)
+
+
+def test_a_view_off_level_has_the_motions_of_a_camera_turned_by_so_much():
+    cache, off = drive(LOOKS_DOWN), (np.radians(0.5), np.radians(-0.3))
+    _, (motion, *_) = levelled(cache, slice(0, 40), off)
+    assert np.arctan2(-motion[1], motion[2]) == pytest.approx(LOOKS_DOWN + off[0], rel=1e-3)
+    assert np.arctan2(motion[0], motion[2]) == pytest.approx(-off[1], rel=1e-3)
 
 
 def test_parts_of_a_drive_are_levelled_as_one():
     cache = drive(np.radians(2.0))
     parts = tuple(Track("drive", 1, *rows) for rows in ((0, 3), (3, 40)))
-    np.testing.assert_allclose(replace(cache, tracks=parts).level, cache.level)
+    np.testing.assert_allclose(replace(cache, tracks=parts).turn, cache.turn)
 
 
 def test_the_first_twins_are_the_levelled_pair_and_its_mirror_image():

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from distill_vo import geometry
 from distill_vo.errors import InputError
 from distill_vo.frame import LOOKS_DOWN
 from distill_vo.frontend import FRONT_ENDS
-from distill_vo.level import LARGEST_RAD, missing_pitch
+from distill_vo.level import LARGEST_RAD, missing_pitch, straight_way
 from distill_vo.trajectory import write_whole
 
 FORMAT = 8
@@ -86,19 +87,17 @@ class PairCache:
         return self.about.get("digest") or join_digests(file_digest(f) for f in there if f.exists())
 
     @cached_property
-    def level(self) -> np.ndarray:
-        """(N,) rad by which each pair's view is to look further down for its drive to be level.
-
-        0 for drives that do not lead ahead: those tell nothing of how their camera looks.
-        """
-        levels, ways = np.zeros(len(self)), {track.name: np.zeros(3) for track in self.tracks}
+    def turn(self) -> np.ndarray:
+        """(N, 2) rad by which each pair's view is to look further down and to the right for its drive to be
+        level, and its straight roads to lead straight ahead; see `turn_of`."""
+        drives: dict[str, list[np.ndarray]] = {}
         for track in self.tracks:
-            ways[track.name] += np.sign(track.stride) * self.motions[track.start:track.stop, :3].sum(axis=0)
-        for track in self.tracks:
-            missing = missing_pitch(ways[track.name], LOOKS_DOWN)
-            if missing is not None and ways[track.name][2] > LEAST_WAY_M:
-                levels[track.start:track.stop] = np.clip(missing, -LARGEST_RAD, LARGEST_RAD)
-        return levels
+            motions = self.motions[track.start:track.stop]
+            if track.stride < 0:
+                motions = geometry.to_motion(geometry.inverse(geometry.from_motion(motions)))
+            drives.setdefault(track.name, []).append(motions)
+        turns = {name: turn_of(np.concatenate(parts)) for name, parts in drives.items()}
+        return np.concatenate([np.tile(turns[t.name], (t.stop - t.start, 1)) for t in self.tracks])
 
     def __len__(self) -> int:
         return len(self.motions)
@@ -125,6 +124,15 @@ class PairCache:
     def windows(self, length: int) -> np.ndarray:
         """First rows (M,) of windows of `length` pairs, each inside one track and end to end there."""
         return np.concatenate([np.arange(t.start, t.stop - length + 1, length) for t in self.tracks])
+
+
+def turn_of(motions: np.ndarray) -> np.ndarray:
+    """By how much (2,) the camera of a drive's true motions (N, 6) is to look further down and to the right,
+    rad; 0 where it does not lead ahead, or not straight: that tells nothing of how the camera looks."""
+    way, (aside, ahead) = motions[:, :3].sum(axis=0), straight_way(motions).sum(axis=0)
+    missing = missing_pitch(way, LOOKS_DOWN) if way[2] > LEAST_WAY_M else None
+    turn = missing or 0.0, aside / ahead if ahead > LEAST_WAY_M else 0.0
+    return np.clip(turn, -LARGEST_RAD, LARGEST_RAD)
 
 
 def _read_about(path: Path) -> dict:
