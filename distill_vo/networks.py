@@ -25,6 +25,7 @@ NEAR_ROAD = slice(6, None), slice(6, 34)  # rows and columns: 18 to 6 m ahead, 4
 SHORTEST_UNIT_M = 0.2
 MOST_IN_UNITS = 8.0  # what is seen in that unit ends there: turns and traffic while the car stands
 MOTION = 6  # tx, ty, tz in metres, rx, ry, rz rotation vector in radians, camera optical axes
+YAW = 4  # of them
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from distill_vo import settings as typed
 from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
-from distill_vo.networks import MOTION, NetworkSettings, PoseRegressor, Regression
+from distill_vo.networks import MOTION, YAW, NetworkSettings, PoseRegressor, Regression
 from distill_vo.refine import refine
 from distill_vo.trajectory import whole_file
 from distill_vo.uncertainty import ErrorModel
@@ -28,6 +28,7 @@ DEFAULT = "flow-s"
 DEVICES = ("auto", "cpu", "cuda")
 WAY_SCALES = (0.5, 2.0)
 MOST_SQUAT = 0.1
+MOST_TURNING = 1e5
 LARGEST_BYTES = 500_000_000  # a student is a few MB; beyond this the file is something else
 
 
@@ -39,6 +40,7 @@ class StudentSettings:
     sigma_scale: tuple[float, ...] = (1.0,) * MOTION  # measured / predicted sigma, of the network alone
     way_scale: float = 1.0  # true / said length of the way
     squat: float = 0.0  # share by which the way is said too short for each m/s^2 of acceleration
+    turning: tuple[float, ...] = (0.0,) * MOTION  # by how much sigma squared grows for each rad^2 of yaw
     errors: ErrorModel = ErrorModel()  # how errors of one motion are related to those of the next
     camera: Camera = CANONICAL  # the view it was trained on
 
@@ -51,6 +53,9 @@ class StudentSettings:
         if not 0 <= self.squat <= MOST_SQUAT:
             raise InputError(f"squat: {self.squat} is not between 0 and {MOST_SQUAT}; calibrate the student "
                              "anew.")
+        if len(self.turning) != MOTION or not all(0 <= growth <= MOST_TURNING for growth in self.turning):
+            raise InputError(f"turning: {self.turning} are not {MOTION} numbers between 0 and "
+                             f"{MOST_TURNING:.0f}; calibrate the student anew.")
 
 
 class Student:
@@ -63,7 +68,7 @@ class Student:
         # Few channels on small grids: a third less work with channels last.
         self.network = network.to(device, memory_format=torch.channels_last).eval()
         self.errors, self.squat = settings.errors, settings.squat
-        self._sigma_scale = np.array(settings.sigma_scale)
+        self._sigma_scale, self._turning = np.array(settings.sigma_scale), np.array(settings.turning)
         self._scale = np.array([settings.way_scale] * 3 + [1.0] * 3)
         if device == "cpu":
             # For a network this small one core is the fastest, and gives the same bits everywhere.
@@ -87,7 +92,7 @@ class Student:
         sigma = sigma * self._sigma_scale
         if self.front_end.has_corners and np.isfinite(sigma).all():
             motion, sigma = refine(x, motion, sigma)
-        return motion * self._scale, sigma * self._scale
+        return motion * self._scale, in_turns(motion, sigma, self._turning) * self._scale
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT, device: str = "auto") -> "Student":
@@ -107,6 +112,14 @@ class Student:
             raise InputError(f"{path}: does not make finite motions of what its front end gives; export the "
                              "student anew.")
         return student
+
+
+def in_turns(motion: np.ndarray, sigma: np.ndarray, turning: np.ndarray) -> np.ndarray:
+    """sigma (N, 6) of motions (N, 6), grown with their yaw; turning (6,), see StudentSettings.
+
+    A camera that turns moves aside as it does, and sees the one almost as the other.
+    """
+    return sigma * np.sqrt(1 + turning * motion[:, YAW:YAW + 1]**2)
 
 
 def mirror_averaged(out: Regression) -> tuple[np.ndarray, np.ndarray]:

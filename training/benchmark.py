@@ -10,6 +10,7 @@ alignment of the whole path. Writes benchmark.json and benchmark.md.
 import argparse
 import json
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -82,12 +83,24 @@ def load_teacher(path: Path) -> Student:
 def sequences(root: Path) -> list[Source]:
     """The recordings with known truth under `root`. Raises InputError where there are none."""
     found = [open_source(p) for p in sorted((root / "sequences").glob("*")) if p.is_dir()]
-    found += [open_source(p.parent, truth=p) for p in sorted(root.glob("*/poses_cam0.txt"))]
-    found = [source for source in found if source.truth is not None]
+    found = [source for source in found if source.truth is not None] + interpolated(root)
     if not found:
         raise InputError(f"{root}: holds no sequences/NN with poses/NN.txt; give a folder in KITTI odometry "
                          "layout.")
     return found
+
+
+def interpolated(root: Path) -> list[Source]:
+    """Those whose truth was interpolated from GPS and IMU, from their first measurement on."""
+    found = [open_source(p.parent, truth=p) for p in sorted(root.glob("*/poses_cam0.txt"))]
+    return [replace(source, truth=measured(source.truth)) for source in found]
+
+
+def measured(truth: Trajectory) -> Trajectory:
+    """Interpolated poses without those before the first measurement, which are that one again and again."""
+    repeats = np.argmax((np.diff(truth.poses, axis=0) != 0).any(axis=(1, 2)))
+    start = repeats + 1 if repeats else 0
+    return Trajectory(truth.stamps_ns[start:], truth.positions[start:], truth.quaternions[start:])
 
 
 def drive(student: Student, source: Source, out: Path) -> dict:

@@ -1,5 +1,5 @@
-"""Measure the scale of a student's way, how it falls short while a car speeds up, and how its errors hang
-together, and store them in its file.
+"""Measure the scale of a student's way, how it falls short while a car speeds up, how its errors grow with
+turns and hang together, and store them in its file.
 
   python -m training calibrate runs/flow-s/flow-s.safetensors --validation cache/calibration
 
@@ -16,7 +16,17 @@ from scipy.optimize import nnls
 from distill_vo import geometry
 from distill_vo.errors import InputError
 from distill_vo.inertia import AHEAD, Inertia
-from distill_vo.student import MOST_SQUAT, WAY_SCALES, Student, StudentSettings, load_network, save
+from distill_vo.networks import MOTION, YAW
+from distill_vo.student import (
+    MOST_SQUAT,
+    MOST_TURNING,
+    WAY_SCALES,
+    Student,
+    StudentSettings,
+    in_turns,
+    load_network,
+    save,
+)
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
 from training.data.cache import PairCache
@@ -28,8 +38,11 @@ LENGTHS = (0.0, 3.0, 30.0, 1000.0)
 SPANS = (1, 2, 3, 5, 10, 20, 40, 80, 160, 320)  # motions over which errors are added up
 # One sigma of how well a robot knows its camera's height, and each axis of its mounting. Streets know both.
 HEIGHT_ERROR, MOUNTING_ERROR_RAD = 0.03, np.radians(0.3)
+# One sigma of how well a drive's view is levelled, down and to the right.
+LEVEL_ERROR_RAD = np.radians([0.16, 0.19])
 FAST = 3.0  # m/s; above it the way is told to a few percent
 MOST_OFF = 0.2  # share of the way; what is farther off is something else's doing
+TURNING_STEPS = 5
 LARGEST = 8.0  # sigma: a few motions on which everything fails must not blur all others
 
 
@@ -49,35 +62,42 @@ def run(args: argparse.Namespace) -> None:
     if story.exists():
         write_whole(story, story.read_text().replace(old, digest))
     print(f"{args.student}: {digest}, way_scale {settings.way_scale:.4f}, squat "
-          f"{settings.squat:.4f}, {settings.errors}")
+          f"{settings.squat:.4f}, turning {settings.turning}, {settings.errors}")
 
 
 def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
-    """Its settings with squat, the scale of the way and the errors that are left then, as on these drives.
+    """Its settings with squat, turning, the scale of the way and the errors that are left then, as on these
+    drives.
 
     The scale is the median over the drives: it is wrong by the drive, and on a few the student fails. For the
-    errors each drive counts twice, with the camera's height told too large and too small, and its mounting
-    turned to either side.
+    errors each drive counts four times, with its view off level to either side, and with the camera's height
+    told too large and too small and its mounting turned.
     """
-    refined = [(*refined_by(student, inputs), truth)
-               for cache in caches for inputs, truth in forward_drives(cache)]
-    squat = squat_of([(motions, truth) for motions, _, truth in refined])
-    drives = [(*in_line(motions, sigmas, Inertia(squat=squat)), truth) for motions, sigmas, truth in refined]
-    if not all(np.isfinite(np.concatenate(said[:2])).all() for said in drives):
+    settings = replace(student.settings, way_scale=1.0, turning=(0.0,) * MOTION)
+    plain = Student(student.network, settings, student.name, device=student.device)
+    level, *off_level = ([(*refined_by(plain, inputs), truth) for cache in caches
+                          for inputs, truth in forward_drives(cache, tuple(sigmas * LEVEL_ERROR_RAD))]
+                         for sigmas in (0, 1, -1))
+    if not all(np.isfinite(np.concatenate(drive)).all() for drive in level):
         raise InputError(f"{student.name}: does not make finite motions on these drives; train it anew.")
-    scales = [_length(truth) / _length(motions) for motions, _, truth in drives if _length(motions)]
+    squat, turning = squat_of(level), turning_of(level)
+
+    def driven(drives):
+        return [(*in_line(motions, in_turns(motions, sigmas, turning), Inertia(squat=squat)), truth)
+                for motions, sigmas, truth in drives]
+
+    scales = [_length(truth) / _length(motions) for motions, _, truth in driven(level) if _length(motions)]
     scale = float(np.clip(np.median(scales or [1.0]), *WAY_SCALES))
     errors = error_model([(mistaken(motions, scale, sign) - truth) / mistaken(sigmas, scale, 0)
-                          for motions, sigmas, truth in drives for sign in (1, -1)])
-    scale = float(np.clip(scale * student.settings.way_scale, *WAY_SCALES))
-    return replace(student.settings, way_scale=scale, squat=squat, errors=errors)
+                          for motions, sigmas, truth in driven(sum(off_level, [])) for sign in (1, -1)])
+    return replace(settings, way_scale=scale, squat=squat, turning=tuple(map(float, turning)), errors=errors)
 
 
-def squat_of(drives: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Share by which ways are said too short for each m/s^2, least squares over drives of said and true
-    motions (N, 6), each against its own median."""
+def squat_of(drives: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
+    """Share by which ways are said too short for each m/s^2, least squares over drives of said motions, their
+    sigmas and true motions (N, 6), each against its own median."""
     shares, accelerations = [np.zeros(0)], [np.zeros(0)]
-    for said, truth in drives:
+    for said, _, truth in drives:
         fast = truth[:, AHEAD] > FAST * DT
         if fast.sum() < 2:
             continue
@@ -86,6 +106,25 @@ def squat_of(drives: list[tuple[np.ndarray, np.ndarray]]) -> float:
         accelerations.append(np.gradient(truth[:, AHEAD])[fast] / DT**2)
     share, acceleration = np.concatenate(shares), np.concatenate(accelerations)
     return float(np.clip(-share @ acceleration / max(acceleration @ acceleration, 1e-9), 0, MOST_SQUAT))
+
+
+def turning_of(drives: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
+    """(6,) by how much sigma squared grows for each rad^2 of yaw, over drives as in `squat_of`.
+
+    Non-negative least squares of squared errors, each in units of the sigma that was found before.
+    """
+    motions, sigmas, truth = (np.concatenate(part) for part in zip(*drives, strict=True))
+    turning = np.zeros(MOTION)
+    for _ in range(TURNING_STEPS):
+        grown = in_turns(motions, sigmas, turning)
+        squared = np.clip((motions - truth) / grown, -LARGEST, LARGEST)**2
+        share = (sigmas / grown)**2
+        by_yaw = share * motions[:, YAW:YAW + 1]**2
+        found = [nnls(np.stack(columns[:2], axis=1), columns[2])[0]
+                 for columns in zip(share.T, by_yaw.T, squared.T, strict=True)]
+        always, growing = np.transpose(found)
+        turning = np.clip(growing / np.maximum(always, 1e-9), 0, MOST_TURNING)
+    return turning
 
 
 def mistaken(motions: np.ndarray, scale: float, sigmas: float) -> np.ndarray:

@@ -34,6 +34,13 @@ def test_a_path_of_wrong_scale_is_wrong_unaligned_and_right_after_scaling(truth)
     assert row["frames"] == 301
 
 
+def test_interpolated_truth_begins_with_its_first_measurement(truth):
+    held = np.maximum(np.arange(301), 2)  # the first pose for frames 0 to 2
+    found = benchmark.measured(Trajectory(truth.stamps_ns, truth.positions[held], truth.quaternions[held]))
+    assert found.stamps_ns[0] == truth.stamps_ns[3] and len(found) == 298
+    assert len(benchmark.measured(truth)) == 301
+
+
 def test_what_cannot_be_computed_is_a_dash(truth):
     short = Trajectory(truth.stamps_ns[:50], truth.positions[:50], truth.quaternions[:50])
     row = benchmark.line("somebody", "00", short, truth)

@@ -42,7 +42,7 @@ def test_who_takes_the_camera_for_higher_and_turned_tells_other_motions():
 def said(monkeypatch):
     """Put true motions, and what a student says of them, in place of drives."""
     def put(truth, motions):
-        monkeypatch.setattr(calibrate, "forward_drives", lambda cache: [(None, truth)])
+        monkeypatch.setattr(calibrate, "forward_drives", lambda cache, off: [(None, truth)])
         monkeypatch.setattr(calibrate, "refined_by", lambda *_: (motions, np.full(motions.shape, 0.01)))
     return put
 
@@ -66,3 +66,15 @@ def test_by_how_much_ways_fall_short_while_the_car_speeds_up_is_found(cache, sai
     settings = calibrate.calibrated(student, [cache])
     assert settings.squat == pytest.approx(0.03, abs=0.004)
     assert settings.way_scale == pytest.approx(1 / 0.9, rel=0.01)
+
+
+def test_errors_that_grow_with_the_turn_have_a_sigma_that_does(cache, said):
+    rng = np.random.default_rng(0)
+    truth = np.zeros((4000, 6))
+    truth[:, 2], truth[:, 4] = 1.0, np.repeat([0.0, 0.02, 0.05, 0.1], 1000)
+    sigma = np.full(truth.shape, 0.01)
+    sigma[:, 0] *= np.sqrt(1 + 2000 * truth[:, 4]**2)
+    said(truth, truth + sigma * rng.normal(size=truth.shape))
+    student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "turns")
+    aside, *others = calibrate.calibrated(student, [cache]).turning
+    assert aside == pytest.approx(2000, rel=0.15) and max(others) < 100
