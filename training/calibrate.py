@@ -39,7 +39,7 @@ SPANS = (1, 2, 3, 5, 10, 20, 40, 80, 160, 320)  # motions over which errors are 
 # One sigma of how well a robot knows its camera's height, and each axis of its mounting. Streets know both.
 HEIGHT_ERROR, MOUNTING_ERROR_RAD = 0.03, np.radians(0.3)
 # One sigma of how well a drive's view is levelled, down and to the right.
-LEVEL_ERROR_RAD = np.radians([0.16, 0.19])
+LEVEL_ERROR_RAD = np.radians([0.21, 0.22])
 FAST = 3.0  # m/s; above it the way is told to a few percent
 MOST_OFF = 0.2  # share of the way; what is farther off is something else's doing
 TURNING_STEPS = 5
