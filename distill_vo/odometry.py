@@ -90,6 +90,8 @@ class VisualOdometry:
 
     max_gap_s: for how long the pose is carried on at the last twist while nothing is seen. planar: the base
     moves in the plane, z, roll and pitch held to zero.
+
+    turn (2,): by how much the view looks further down and to the right than the camera now, rad (level.py).
     """
 
     def __init__(self, student: Student, camera: Camera, base_T_camera: np.ndarray | None = None,
@@ -99,13 +101,13 @@ class VisualOdometry:
         self._error_state = ErrorState(student.errors)
         self._error_variance = student.errors.total
         self._base_T_camera = np.eye(4) if base_T_camera is None else geometry.orthonormalise(base_T_camera)
-        self._level, self._turn = Level(student.front_end.looks_down), np.zeros(2)
+        self._level, self.turn = Level(student.front_end.looks_down), np.zeros(2)
         self.calibrate(camera)
         self.reset()
 
     def calibrate(self, camera: Camera) -> None:
         """Take another calibration of the same camera from the next image on; the canonical view stays."""
-        self._turn_view(camera, self._turn)
+        self._turn_view(camera, self.turn)
         self._height_scale = np.array([camera.mount_height_m / CANONICAL.mount_height_m] * 3 + [1.0] * 3)
 
     def reset(self, pose: np.ndarray | None = None, covariance: np.ndarray | None = None) -> None:
@@ -140,7 +142,7 @@ class VisualOdometry:
         else:
             estimate = self._measure(stamp_ns, frame) or self._carry_on(stamp_ns, frame)
         self._last, self._last_frame = estimate, frame
-        is_off = np.abs(self._level.turn - self._turn).max() >= LEAST_RAD
+        is_off = np.abs(self._level.turn - self.turn).max() >= LEAST_RAD
         if is_off and self._keyframe.stamp_ns == stamp_ns:
             self._turn_view(self.view.camera, self._level.turn)
             self._last_frame = CanonicalFrame(self.view(image))
@@ -149,7 +151,7 @@ class VisualOdometry:
 
     def _turn_view(self, camera: Camera, turn: np.ndarray) -> None:
         """From the next image on the view looks further down and to the right than the camera, rad (2,)."""
-        self._turn = turn
+        self.turn = turn
         self.view = CanonicalView(camera, self.student.front_end.colour, turn)
         self._base_T_view = self._base_T_camera.copy()
         self._base_T_view[:3, :3] @= self.view.rotation.T

@@ -40,7 +40,7 @@ class StudentSettings:
     sigma_scale: tuple[float, ...] = (1.0,) * MOTION  # measured / predicted sigma, of the network alone
     way_scale: float = 1.0  # true / said length of the way
     squat: float = 0.0  # share by which the way is said too short for each m/s^2 of acceleration
-    turning: tuple[float, ...] = (0.0,) * MOTION  # by how much sigma squared grows for each rad^2 of yaw
+    turning: tuple[float, ...] = (0.0,) * MOTION  # sigma^2 grows by the factor 1 + turning yaw^2
     errors: ErrorModel = ErrorModel()  # how errors of one motion are related to those of the next
     camera: Camera = CANONICAL  # the view it was trained on
 

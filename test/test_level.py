@@ -103,8 +103,8 @@ def driven(odometry: VisualOdometry, truth: np.ndarray) -> Iterator[Estimate]:
 def test_the_path_is_the_cameras_however_its_view_is_turned():
     odometry, truth = learning(120, yaw=0.002)
     *_, last = driven(odometry, truth)
-    assert odometry._turn[0] == pytest.approx(-np.radians(1.0), abs=np.radians(0.12))
-    assert odometry._turn[1] > np.radians(0.5)
+    assert odometry.turn[0] == pytest.approx(-np.radians(1.0), abs=np.radians(0.12))
+    assert odometry.turn[1] > np.radians(0.5)
     np.testing.assert_allclose(last.pose, truth[-1], atol=1e-9)
 
 
@@ -121,4 +121,4 @@ def test_motions_of_which_little_was_seen_do_not_level_the_view():
         view = image(i)
         view[:, CANONICAL.width // 4:] = 128  # nothing to be seen in three quarters
         estimate = odometry.track(i * PERIOD_NS, view)
-    assert estimate.status is Status.DEGRADED and not odometry._turn.any()
+    assert estimate.status is Status.DEGRADED and not odometry.turn.any()

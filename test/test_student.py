@@ -73,6 +73,14 @@ def test_sigma_is_scaled_by_its_calibration():
     np.testing.assert_allclose(scaled, 2 * plain)
 
 
+def test_sigma_grows_with_the_turn():
+    network = PoseRegressor(OF_FRAMES)
+    x = np.random.default_rng(0).integers(0, 256, (6, 192, 640)).astype(np.float32)
+    motion, plain = Student(network, StudentSettings(OF_FRAMES), "plain")(x)
+    _, grown = Student(network, StudentSettings(OF_FRAMES, turning=(1e3,) * 6), "grown")(x)
+    np.testing.assert_allclose(grown, plain * np.sqrt(1 + 1e3 * motion[4]**2))
+
+
 def rewrite(path, change):
     """Write the file anew with weights and header as `change` leaves them."""
     with safe_open(path, "pt") as f:
@@ -149,6 +157,8 @@ def hostile_file(path, **changes):
 
 @pytest.mark.parametrize("changes, said", [
     ({"sigma_scale": []}, "sigma_scale"), ({"sigma_scale": [float("nan")] * 6}, "sigma_scale"),
+    ({"turning": []}, "turning"), ({"turning": [-1.0] * 6}, "turning"),
+    ({"turning": [float("inf")] * 6}, "turning"),
     ({"squat": -0.02}, "squat"), ({"squat": float("nan")}, "squat"),
     ({"fully_connected": [10**6, 10**6]}, "do not fit"), ({"lstm_layers": 10**9}, "lstm_layers"),
     ({"motion_scale": [1.0]}, "motion_scale"), ({"input_scale": 0.0}, "input_scale"),

@@ -38,7 +38,8 @@ LENGTHS = (0.0, 3.0, 30.0, 1000.0)
 SPANS = (1, 2, 3, 5, 10, 20, 40, 80, 160, 320)  # motions over which errors are added up
 # One sigma of how well a robot knows its camera's height, and each axis of its mounting. Streets know both.
 HEIGHT_ERROR, MOUNTING_ERROR_RAD = 0.03, np.radians(0.3)
-# One sigma of how well a drive's view is levelled, down and to the right.
+# One sigma of how well a drive's view is levelled, down and to the right: what it was with flow-s on 24
+# rendered drives; `nees` measures it on others.
 LEVEL_ERROR_RAD = np.radians([0.21, 0.22])
 FAST = 3.0  # m/s; above it the way is told to a few percent
 MOST_OFF = 0.2  # share of the way; what is farther off is something else's doing
@@ -78,7 +79,10 @@ def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     level, *off_level = ([(*refined_by(plain, inputs), truth) for cache in caches
                           for inputs, truth in forward_drives(cache, tuple(sigmas * LEVEL_ERROR_RAD))]
                          for sigmas in (0, 1, -1))
-    if not all(np.isfinite(np.concatenate(drive)).all() for drive in level):
+    if not level:
+        raise InputError(f"{caches[0].path}: holds no drive run forwards at full rate; prepare it with "
+                         "--strides 1.")
+    if not all(np.isfinite(np.concatenate(drive)).all() for drive in sum(off_level, level)):
         raise InputError(f"{student.name}: does not make finite motions on these drives; train it anew.")
     squat, turning = squat_of(level), turning_of(level)
 
@@ -109,7 +113,7 @@ def squat_of(drives: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
 
 
 def turning_of(drives: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """(6,) by how much sigma squared grows for each rad^2 of yaw, over drives as in `squat_of`.
+    """(6,) as in StudentSettings, over drives as in `squat_of`.
 
     Non-negative least squares of squared errors, each in units of the sigma that was found before.
     """

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from distill_vo import inertia, refine
+from distill_vo import inertia, refine, student
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student, load_network
 from distill_vo.trajectory import whole_file, write_whole
@@ -101,9 +101,9 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
 def _driven(teacher: Student, cache: PairCache, folder: Path) -> np.ndarray:
     """The motions (N, 6) by which the teacher would drive, of levelled cameras; computed once.
 
-    Where geometry or inertia are written anew the teacher drives otherwise.
+    Where these modules are written anew the teacher drives otherwise.
     """
-    rules = join_digests(file_digest(Path(module.__file__)) for module in (refine, inertia))
+    rules = join_digests(file_digest(Path(module.__file__)) for module in (student, refine, inertia))
     file = folder / f"driven-{rules[:16]}.npy"
     if not file.exists():
         motions = np.empty((len(cache), 6))

@@ -54,7 +54,7 @@ def levelled(cache: PairCache, rows: slice,
              off: tuple[float, float] = (0.0, 0.0)) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and motions of consecutive rows as the odometry sees them, once it has levelled its view.
 
-    off: by how much that view looks too far down and to the right, rad.
+    off: by how much that view looks too far down and to the right, rad. Whole frames stay as they are.
     """
     inputs, motions = cache.inputs[rows], cache.motions[rows]
     if cache.front_end != "dense_flow":

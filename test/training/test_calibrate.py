@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from distill_vo.errors import InputError
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.student import Student, StudentSettings
 from training import calibrate
@@ -78,3 +79,25 @@ def test_errors_that_grow_with_the_turn_have_a_sigma_that_does(cache, said):
     student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "turns")
     aside, *others = calibrate.calibrated(student, [cache]).turning
     assert aside == pytest.approx(2000, rel=0.15) and max(others) < 100
+
+
+def test_views_that_are_not_quite_level_are_part_of_the_errors(cache, monkeypatch):
+    """They look down too far and not far enough, which is an error of the whole drive."""
+    def said(_, off_level):
+        truth = np.random.default_rng(0).normal([0, 0, 1.2, 0, 0, 0], 0.1, (400, 6))
+        motions = truth + 0.01 * np.random.default_rng(1).normal(size=truth.shape)
+        motions[:, 3] += 0.02 * np.sign(off_level)
+        return motions, np.full(truth.shape, 0.01), truth
+
+    monkeypatch.setattr(calibrate, "forward_drives", lambda cache, off: [(off[0], said(cache, off[0])[2])])
+    monkeypatch.setattr(calibrate, "refined_by", lambda student, off: said(None, off)[:2])
+    student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "off level")
+    lasting = np.array(calibrate.calibrated(student, [cache]).errors.variances)[-1]
+    assert lasting[3] == pytest.approx(4.0, rel=0.2) and lasting[5] < 1.0
+
+
+def test_drives_at_half_the_rate_are_not_taken_for_others(cache, monkeypatch):
+    monkeypatch.setattr(calibrate, "forward_drives", lambda *_: [])
+    student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "none")
+    with pytest.raises(InputError, match="--strides 1"):
+        calibrate.calibrated(student, [cache])

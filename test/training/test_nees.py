@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from training.nees import inside, normalised, shares
+from distill_vo import geometry
+from distill_vo.odometry import Estimate, Status
+from training.nees import inside, normalised, shares, twist_errors
 
 
 @pytest.fixture
@@ -29,3 +31,13 @@ def test_errors_twice_as_large_are_not_taken_for_true(truthful):
     errors, covariances = truthful
     assert normalised(2 * errors, covariances).mean() == pytest.approx(24, abs=0.4)
     assert shares(inside(2 * errors, covariances))["share_within_1_sigma"]["all"] < 0.4
+
+
+def test_true_rotations_that_err_by_half_a_degree_in_half_a_second_err_by_one_a_second():
+    turns = geometry.from_motion(np.array([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0.2, 0]]))
+    estimates = [Estimate(k * 500_000_000, T, np.eye(6), np.zeros(6), np.eye(6), Status.TRACKING)
+                 for k, T in enumerate(turns)]
+    errors, covariances = twist_errors(estimates, turns, np.radians(0.5))
+    np.testing.assert_allclose(errors, [[0, 0, 0, 0, -0.4, 0]], atol=1e-12)
+    added = covariances[0] - np.eye(6)
+    np.testing.assert_allclose(np.degrees(np.sqrt(added.diagonal())), [0, 0, 0, 1, 1, 1], atol=1e-6)
