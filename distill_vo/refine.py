@@ -26,6 +26,9 @@ from distill_vo.frame import (
 
 STEPS, RELAXATION = 4, 1.5  # steps with robust weights fall short by about half of what is left
 WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network is believed beside geometry
+# One sigma, share of the way: networks learned on views that look along it, and the odometry's do so to a
+# third of a degree. Were they believed, no camera's yaw would ever be seen.
+ASIDE = 0.005
 CORNER_PX = 0.15  # one sigma at the horizon
 # So far below the horizon it is larger by the square root of two, and so on: near things change their looks,
 # and kerbs and lines that run along a bend look as if the car did not turn.
@@ -51,6 +54,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     Metres and radians, camera optical axes, k-1 -> k, at the training camera's height.
     """
     x = x.reshape(*x.shape[:2], -1).astype(float)
+    sigma = np.concatenate([np.hypot(sigma[:, :1], ASIDE * motion[:, 2:3]), sigma[:, 1:]], axis=1)
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
     corners, lane = _Corners(x, t0), _Lane(x, motion)
     prior = np.ones((len(x), 8))
