@@ -17,8 +17,8 @@ STEP_M = 1.5  # after which the way is compared
 # slope's beginning and end are averaged out.
 EAGER, GAIN = 1.5, 0.05
 # The same to the side, after so many metres of straight road. It is seen less well than it is known that
-# cameras look ahead: as if that had been seen twice before.
-STRAIGHT_M, KNOWN, GAIN_ASIDE = 5.0, 2, 0.02
+# cameras look ahead: as if that had been seen four times before.
+STRAIGHT_M, KNOWN, GAIN_ASIDE = 5.0, 4, 0.02
 BENT = 0.006  # rad/m; roads that bend less are straight
 AXLE_M = 1.3  # from the rear axle forward to the camera, of the cars the students learned in
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
