@@ -248,8 +248,10 @@ class VisualOdometry:
     def _is_plausible(self, stamp_ns: int, twist: np.ndarray, covariance: np.ndarray) -> bool:
         """Whether a robot can have come to this twist since the last one that was measured."""
         change, unseen_s = twist - self._measured.twist, (stamp_ns - self._measured.stamp_ns) * 1e-9
-        allowed = (np.diag(HARDEST * _UNSEEN_ACCELERATION * unseen_s) ** 2
-                   + self._measured.twist_covariance + covariance)
+        allowed = np.diag(HARDEST * _UNSEEN_ACCELERATION * unseen_s) ** 2 + self._measured.twist_covariance
+        # Inertia weighs what is uncertain, but of what came after a held keyframe it knows nothing.
+        if self._keyframe.stamp_ns == self._measured.stamp_ns:
+            allowed += covariance
         return change @ np.linalg.solve(allowed, change) < IMPLAUSIBLE
 
     def _is_frozen(self, frame: CanonicalFrame) -> bool:

@@ -221,10 +221,19 @@ def test_a_motion_that_no_robot_makes_is_not_believed(sigma):
     assert estimates[-1].status is Status.TRACKING
 
 
-def test_a_robot_that_stood_for_long_does_not_leap():
+class Doubter(KnowingStudent):
+    """The farther it says the camera went, the less certain it is."""
+
+    def __call__(self, x):
+        motion, sigma = super().__call__(x)
+        return motion, np.hypot(sigma, 0.2 * np.abs(motion))
+
+
+@pytest.mark.parametrize(("Kind", "metres"), [(KnowingStudent, 20.0), (Doubter, -4.0)])
+def test_a_robot_that_stood_for_long_does_not_leap(Kind, metres):
     poses = np.tile(np.eye(4), (250, 1, 1))
-    poses[200, 2, 3] = 20  # a lorry crosses in front of the camera
-    odometry = VisualOdometry(KnowingStudent(poses, flow_px=2.0, sigma=USUAL), CANONICAL)
+    poses[200, 2, 3] = metres  # a lorry crosses in front of the camera
+    odometry = VisualOdometry(Kind(poses, flow_px=2.0, sigma=USUAL), CANONICAL)
     estimates = [odometry.track(i * PERIOD_NS, image(i)) for i in range(250)]
     assert estimates[200].status is Status.DEGRADED
     assert max(np.abs(e.twist).max() for e in estimates) < 1e-3
