@@ -9,12 +9,12 @@ import hashlib
 import json
 import os
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
@@ -81,15 +81,13 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
     seen = cache.turn.tobytes() + SWEEP_DEG.tobytes()
     key = hashlib.sha256(f"{digest} {cache.digest} ".encode() + seen).hexdigest()[:16]
     folder = cache.path / f"teacher-{key}"
-    if not folder.exists():
-        beside = cache.path / f".teacher-{key}.{os.getpid()}"
-        try:
+    with FileLock(cache.path / "teacher.lock"):  # another process may be at it
+        if not folder.exists():
+            beside = cache.path / ".teacher"
+            shutil.rmtree(beside, ignore_errors=True)  # what a run that was killed left behind
             _compute(network.to(device).eval(), cache, beside, device)
             write_whole(beside / "teacher.json", json.dumps({"teacher": digest, "cache": cache.digest}))
-            with suppress(OSError if folder.exists() else ()):  # another process may have been first
-                os.replace(beside, folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            os.replace(beside, folder)
     if imitate == "network":
         motions = np.load(folder / "motions.npy", mmap_mode="r")
     else:

@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -151,17 +152,25 @@ def test_a_teacher_is_imitated_in_what_it_drives_by(cache, teacher):
 
 
 def test_who_comes_second_takes_the_outputs_of_who_was_first(cache, teacher, monkeypatch):
-    def slow(network, cache, folder, device):
+    runs, compute = [], hints._compute
+    monkeypatch.setattr(hints, "_compute", lambda *args: (runs.append(args), compute(*args)))
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: teacher_outputs(teacher, cache, 1.0, "cpu"), range(2)))
+    assert len(runs) == 1 and all(outputs.motions.shape[1] == len(cache) for outputs in both)
+
+
+def test_outputs_that_were_interrupted_are_computed_anew(cache, teacher, monkeypatch):
+    def killed(network, cache, folder, device):
         compute(network, cache, folder, device)
-        if not list(cache.path.glob("teacher-*")):
-            monkeypatch.setattr(hints, "_compute", compute)
-            teacher_outputs(teacher, cache, 1.0, device)  # another process meanwhile
+        raise KeyboardInterrupt
 
     compute = hints._compute
-    monkeypatch.setattr(hints, "_compute", slow)
-    monkeypatch.setattr(hints.os, "getpid", iter(range(10)).__next__)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(hints, "_compute", killed)
+        teacher_outputs(teacher, cache, 1.0, "cpu")
+    assert not list(cache.path.glob("teacher-*"))
     assert teacher_outputs(teacher, cache, 1.0, "cpu").motions.shape[1] == len(cache)
-    assert [folder.name[:8] for folder in cache.path.glob("*teacher-*")] == ["teacher-"]
+    assert not (cache.path / ".teacher").exists()
 
 
 def test_a_student_without_its_teacher_is_refused(tmp_path, cache, validation, capsys):
