@@ -188,7 +188,7 @@ class VisualOdometry:
         said, sigma, inertia = keyframe.inertia.update(said, sigma, age_s)
         sigma[AHEAD] = np.hypot(sigma[AHEAD], self._level.scale_sigma * said[AHEAD])
         motion, sigma, pose, covariance = self._moved(said, sigma)
-        errors = self._flat_errors(self._error_state.moved(keyframe.errors, motion, sigma))
+        errors = self._flat_covariance(self._error_state.moved(keyframe.errors, motion, sigma))
         twist, twist_covariance = self._twist(stamp_ns, pose, covariance)
         self._measured = self._estimate(stamp_ns, pose, errors, twist, twist_covariance,
                                         Status.TRACKING if seen >= SEEN_WELL else Status.DEGRADED)
@@ -208,10 +208,16 @@ class VisualOdometry:
 
     def _moved(self, said: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, ...]:
         """The view's motion since the keyframe and its sigma (6,) -> the base's motion (4, 4), its errors'
-        (6, 6) as of `_in_base`, the pose (4, 4), and the motion's covariance (6, 6)."""
-        motion, sigma = self._in_base(said, sigma)
+        (6, 6), the pose (4, 4), and the motion's covariance (6, 6).
+
+        The second maps errors in units of the student's sigma to the tangent space at the base's right.
+        """
+        view_motion = geometry.from_motion(said)
+        motion = self._base_T_view @ view_motion @ self._view_T_base
+        # The errors are in the axes before the motion, the tangent space's after it.
+        errors = self._adjoint @ geometry.turn(view_motion[:3, :3].T) * sigma
         pose = self._flat(self._keyframe.pose @ motion)
-        return motion, sigma, pose, sigma * self._error_variance @ sigma.T
+        return motion, errors, pose, errors * self._error_variance @ errors.T
 
     def _twist(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray):
         """Twist (6,) and its covariance over KEYFRAME_S, or since there is a mark to take it from.
@@ -235,8 +241,8 @@ class VisualOdometry:
         pose = self._flat(last.pose @ motion)
         twist_covariance = self._flat_covariance(
             last.twist_covariance + np.diag(_UNSEEN_ACCELERATION * grown_s) ** 2)
-        errors = self._flat_errors(self._error_state.carried(self._measured_errors, motion,
-                                                             twist_covariance * grown_s**2))
+        errors = self._flat_covariance(self._error_state.carried(self._measured_errors, motion,
+                                                                 twist_covariance * grown_s**2))
         if not self._is_frozen(frame) and texture(frame) >= SEEN_WELL:
             age_s = (stamp_ns - self._keyframe.stamp_ns) * 1e-9
             self._set_keyframe(stamp_ns, frame, pose, errors, self._keyframe.inertia.predict(age_s))
@@ -265,16 +271,6 @@ class VisualOdometry:
         self._keyframe = _Keyframe(stamp_ns, frame, pose, errors, inertia.at_keyframe())
         self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 
-    def _in_base(self, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The view's motion (6,), sigma (6,) -> base motion (4, 4), its errors' (6, 6).
-
-        The second maps errors in units of the student's sigma to the tangent space at the base's right.
-        """
-        view_motion = geometry.from_motion(motion)
-        # The errors are in the axes before the motion, the tangent space's after it.
-        errors = self._adjoint @ geometry.turn(view_motion[:3, :3].T) * sigma
-        return self._base_T_view @ view_motion @ self._view_T_base, errors
-
     def _estimate(self, stamp_ns, pose, errors, twist, twist_covariance, status, after_gap=False) -> Estimate:
         in_odom = geometry.rotate_covariance(errors[:6, :6], pose[:3, :3])
         return Estimate(stamp_ns, pose, in_odom, twist, twist_covariance, status, after_gap)
@@ -287,15 +283,13 @@ class VisualOdometry:
         yaw = np.arctan2(pose[1, 0], pose[0, 0])
         return geometry.from_motion(np.array([pose[0, 3], pose[1, 3], 0, 0, 0, yaw]))
 
-    def _flat_errors(self, errors: np.ndarray) -> np.ndarray:
-        if not self.planar:
-            return errors
-        keep = np.r_[_PLANAR, np.ones(len(errors) - 6)]
-        held = np.r_[np.where(_PLANAR, 0, np.diag(_ORIGIN_COVARIANCE)), np.zeros(len(errors) - 6)]
-        return errors * np.outer(keep, keep) + np.diag(held)
-
     def _flat_covariance(self, covariance: np.ndarray) -> np.ndarray:
-        return self._flat_errors(covariance)
+        """A covariance (6, 6), or one of the ErrorState, where the base moves in the plane."""
+        if not self.planar:
+            return covariance
+        keep = np.r_[_PLANAR, np.ones(len(covariance) - 6)]
+        held = np.r_[np.where(_PLANAR, 0, np.diag(_ORIGIN_COVARIANCE)), np.zeros(len(covariance) - 6)]
+        return covariance * np.outer(keep, keep) + np.diag(held)
 
 
 def _carried_back(earlier: np.ndarray, pose: np.ndarray, covariance: np.ndarray) -> np.ndarray:

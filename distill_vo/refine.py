@@ -54,7 +54,8 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     Metres and radians, camera optical axes, k-1 -> k, at the training camera's height.
     """
     x = x.reshape(*x.shape[:2], -1).astype(float)
-    sigma = np.concatenate([np.hypot(sigma[:, :1], ASIDE * motion[:, 2:3]), sigma[:, 1:]], axis=1)
+    sigma = sigma.copy()
+    sigma[:, 0] = np.hypot(sigma[:, 0], ASIDE * motion[:, 2])
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
     corners, lane = _Corners(x, t0), _Lane(x, motion)
     prior = np.ones((len(x), 8))

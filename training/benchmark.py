@@ -83,17 +83,19 @@ def load_teacher(path: Path) -> Student:
 def sequences(root: Path) -> list[Source]:
     """The recordings with known truth under `root`. Raises InputError where there are none."""
     found = [open_source(p) for p in sorted((root / "sequences").glob("*")) if p.is_dir()]
-    found = [source for source in found if source.truth is not None] + interpolated(root)
+    found = [source for source in found if source.truth is not None]
+    for file in interpolated(root):
+        source = open_source(file.parent, truth=file)
+        found.append(replace(source, truth=measured(source.truth)))
     if not found:
         raise InputError(f"{root}: holds no sequences/NN with poses/NN.txt; give a folder in KITTI odometry "
                          "layout.")
     return found
 
 
-def interpolated(root: Path) -> list[Source]:
-    """Those whose truth was interpolated from GPS and IMU, from their first measurement on."""
-    found = [open_source(p.parent, truth=p) for p in sorted(root.glob("*/poses_cam0.txt"))]
-    return [replace(source, truth=measured(source.truth)) for source in found]
+def interpolated(root: Path) -> list[Path]:
+    """Files of truth that was interpolated from GPS and IMU, each in the folder of its recording."""
+    return sorted(root.glob("*/poses_cam0.txt"))
 
 
 def measured(truth: Trajectory) -> Trajectory:

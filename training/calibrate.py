@@ -76,13 +76,18 @@ def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     """
     settings = replace(student.settings, way_scale=1.0, turning=(0.0,) * MOTION)
     plain = Student(student.network, settings, student.name, device=student.device)
-    level, *off_level = ([(*refined_by(plain, inputs), truth) for cache in caches
-                          for inputs, truth in forward_drives(cache, tuple(sigmas * LEVEL_ERROR_RAD))]
-                         for sigmas in (0, 1, -1))
+
+    def said(sigmas_off_level: float):
+        off = tuple(sigmas_off_level * LEVEL_ERROR_RAD)
+        return [(*refined_by(plain, inputs), truth)
+                for cache in caches for inputs, truth in forward_drives(cache, off)]
+
+    level = said(0)
+    off_level = level if plain.front_end.looks_down is None else said(1) + said(-1)
     if not level:
         raise InputError(f"{caches[0].path}: holds no drive run forwards at full rate; prepare it with "
                          "--strides 1.")
-    if not all(np.isfinite(np.concatenate(drive)).all() for drive in sum(off_level, level)):
+    if not all(np.isfinite(np.concatenate(drive)).all() for drive in level + off_level):
         raise InputError(f"{student.name}: does not make finite motions on these drives; train it anew.")
     squat, turning = squat_of(level), turning_of(level)
 
@@ -93,7 +98,7 @@ def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     scales = [_length(truth) / _length(motions) for motions, _, truth in driven(level) if _length(motions)]
     scale = float(np.clip(np.median(scales or [1.0]), *WAY_SCALES))
     errors = error_model([(mistaken(motions, scale, sign) - truth) / mistaken(sigmas, scale, 0)
-                          for motions, sigmas, truth in driven(sum(off_level, [])) for sign in (1, -1)])
+                          for motions, sigmas, truth in driven(off_level) for sign in (1, -1)])
     return replace(settings, way_scale=scale, squat=squat, turning=tuple(map(float, turning)), errors=errors)
 
 

@@ -79,8 +79,7 @@ def _shape(settings: DistilSettings, teacher: Path | None) -> NetworkSettings:
 
 
 def _teacher(file: Path, cache: PairCache, settings: ObjectiveSettings, fabric: Fabric) -> TeacherOutputs:
-    with fabric.rank_zero_first():
-        teacher = teacher_outputs(file, cache, settings.rotation_weight, fabric.device, settings.imitate)
+    teacher = teacher_outputs(file, cache, settings.rotation_weight, fabric.device, settings.imitate)
     eta = objectives.set_trust(teacher, settings)
     print(f"eta {eta:.5g}; trust: mean {teacher.trust.mean():.3f}, "
           f"zero for {(teacher.trust == 0).float().mean():.2%}", flush=True)

@@ -88,11 +88,11 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
             _compute(network.to(device).eval(), cache, beside, device)
             write_whole(beside / "teacher.json", json.dumps({"teacher": digest, "cache": cache.digest}))
             os.replace(beside, folder)
-    if imitate == "network":
-        motions = np.load(folder / "motions.npy", mmap_mode="r")
-    else:
-        motions = _of_twins(_driven(Student(network, settings, teacher.stem, digest, device), cache, folder),
-                            TWINS[cache.front_end])
+        if imitate == "network":
+            motions = np.load(folder / "motions.npy", mmap_mode="r")
+        else:
+            driven = _driven(Student(network, settings, teacher.stem, digest, device), cache, folder)
+            motions = _of_twins(driven, TWINS[cache.front_end])
     return TeacherOutputs(folder, motions, rotation_weight)
 
 

@@ -37,7 +37,6 @@ from training.results import provenance
 
 STREETS = RehearsalSettings(seed=50_000, frames=400)  # a seed that nothing else uses
 DIMENSIONS, LEVEL = 6, 0.95
-SHARES = "share_within_1_sigma", "share_within_2_sigma"
 # One sigma of each axis: interpolated rotations are good to about 0.06 degrees a frame, says who made them.
 INTERPOLATED_RAD = np.radians(0.06) / np.sqrt(3)
 SETTLED = 200  # frames after which a view is as level as it gets
@@ -104,7 +103,8 @@ def real_check(student: Student, root: Path) -> dict:
 
     A recording is a single drive, so its mean may lie anywhere in a wide band.
     """
-    uncertain, found, plain, allowing = {s.name for s in interpolated(root)}, {}, [], []
+    uncertain = {file.parent.resolve().name for file in interpolated(root)}
+    found, plain, allowing = {}, [], []
     for source in sequences(root):
         estimates, truth = driven(student, source)
         twists = twist_errors(estimates, truth)
@@ -157,8 +157,9 @@ def inside(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
 
 def shares(is_inside: np.ndarray) -> dict:
     """(2, N, 6) -> of each axis, and of all, the share within one and two sigma; of true ones 0.68, 0.95."""
+    names = "share_within_1_sigma", "share_within_2_sigma"
     return {name: {"axes": which.mean(axis=0).tolist(), "all": float(which.mean())}
-            for name, which in zip(SHARES, is_inside, strict=True)}
+            for name, which in zip(names, is_inside, strict=True)}
 
 
 def normalised(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:

@@ -155,8 +155,9 @@ def test_who_comes_second_takes_the_outputs_of_who_was_first(cache, teacher, mon
     runs, compute = [], hints._compute
     monkeypatch.setattr(hints, "_compute", lambda *args: (runs.append(args), compute(*args)))
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: teacher_outputs(teacher, cache, 1.0, "cpu"), range(2)))
+        both = list(pool.map(lambda _: teacher_outputs(teacher, cache, 1.0, "cpu", "driven"), range(2)))
     assert len(runs) == 1 and all(outputs.motions.shape[1] == len(cache) for outputs in both)
+    assert [folder.name[:8] for folder in cache.path.glob("*teacher-*")] == ["teacher-"]
 
 
 def test_outputs_that_were_interrupted_are_computed_anew(cache, teacher, monkeypatch):

@@ -12,6 +12,7 @@ from distill_vo import geometry
 from distill_vo.camera import CANONICAL
 from distill_vo.frame import CELL, HORIZON_ROW, LOOKS_DOWN, ROAD_PIXEL_M
 from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
+from distill_vo.level import AXLE_M, straight_way
 from training.data.cache import PairCache, Track
 from training.twins import levelled, mounting, moved_by_twins, turned, twins
 
@@ -76,10 +77,13 @@ def test_a_turned_camera_sees_the_same_corners_along_other_rays():
         assert np.abs(now - expected)[:, x[8] == 1].max() < 1e-3
 
 
-def drive(looks_down: float, left: float = 0.0, stride: int = 1) -> PairCache:
-    """A drive of 40 equal pairs on a straight road with a camera that looks so far down and left (rad)."""
-    way = np.array([np.sin(left), -np.sin(looks_down), np.cos(left) * np.cos(looks_down)])
-    motion = np.r_[way, 0.0, 0.0, -0.001] * np.sign(stride)
+def drive(looks_down: float, stride: int = 1, left: float = 0.0) -> PairCache:
+    """A drive of 40 equal pairs on a road that hardly bends; its camera looks so far down and left (rad)."""
+    ahead, yaw = np.cos(left) * np.cos(looks_down), 0.002
+    aside = np.sin(left) + (AXLE_M + ahead / 2) * yaw  # the bend takes the camera to the side
+    motion = np.array([aside, -np.sin(looks_down), ahead, 0.001, yaw, -0.001])
+    if stride < 0:
+        motion = geometry.to_motion(geometry.inverse(geometry.from_motion(motion)))
     inputs = np.random.default_rng(0).normal(size=(40, 9, 12, 40)).astype(np.float32)
     return PairCache(Path(), inputs, np.tile(motion, (40, 1)), (Track("drive", stride, 0, 40),),
                      {"front_end": "dense_flow"})
@@ -87,12 +91,21 @@ def drive(looks_down: float, left: float = 0.0, stride: int = 1) -> PairCache:
 
 @pytest.mark.parametrize("stride", [1, 2, -1])
 def test_a_drive_is_levelled_by_its_way(stride):
-    cache = drive(np.radians(2.0), np.radians(0.7), stride)
-    _, motions = levelled(cache, slice(0, 40))
-    way = motions[:, :3].sum(axis=0) * np.sign(stride)
-    assert np.arctan2(-way[1], way[2]) == pytest.approx(LOOKS_DOWN, abs=1e-4)
-    assert way[0] / way[2] == pytest.approx(0.0, abs=1e-3)
-    assert np.linalg.norm(way) == pytest.approx(40.0)
+    _, motions = levelled(drive(np.radians(2.0), stride), slice(0, 40))
+    if stride < 0:
+        motions = geometry.to_motion(geometry.inverse(geometry.from_motion(motions)))
+    way = motions[:, :3].sum(axis=0)
+    assert np.arctan2(-way[1], way[2]) == pytest.approx(LOOKS_DOWN)
+    assert np.linalg.norm(way[1:]) == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("stride", [1, -1])
+def test_a_straight_road_leads_straight_into_a_levelled_view(stride):
+    _, motions = levelled(drive(LOOKS_DOWN, stride, left=np.radians(0.7)), slice(0, 40))
+    if stride < 0:
+        motions = geometry.to_motion(geometry.inverse(geometry.from_motion(motions)))
+    aside, ahead = straight_way(motions).sum(axis=0)
+    assert aside / ahead == pytest.approx(0.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("way", [[0.0, 0.02, -1.0], [0.9, 0.0, 0.4], [0.0, 0.0, 0.01]])
@@ -110,6 +123,7 @@ def test_a_bend_does_not_tell_where_a_camera_looks():
 
 def test_a_view_off_level_has_the_motions_of_a_camera_turned_by_so_much():
     cache, off = drive(LOOKS_DOWN), (np.radians(0.5), np.radians(-0.3))
+    cache.motions[:] = [0.0, -np.sin(LOOKS_DOWN), np.cos(LOOKS_DOWN), 0.0, 0.0, 0.0]
     _, (motion, *_) = levelled(cache, slice(0, 40), off)
     assert np.arctan2(-motion[1], motion[2]) == pytest.approx(LOOKS_DOWN + off[0], rel=1e-3)
     assert np.arctan2(motion[0], motion[2]) == pytest.approx(-off[1], rel=1e-3)

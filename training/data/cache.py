@@ -96,8 +96,11 @@ class PairCache:
             if track.stride < 0:
                 motions = geometry.to_motion(geometry.inverse(geometry.from_motion(motions)))
             drives.setdefault(track.name, []).append(motions)
-        turns = {name: turn_of(np.concatenate(parts)) for name, parts in drives.items()}
-        return np.concatenate([np.tile(turns[t.name], (t.stop - t.start, 1)) for t in self.tracks])
+        found = {name: turn_of(np.concatenate(parts)) for name, parts in drives.items()}
+        turns = np.zeros((len(self), 2))
+        for track in self.tracks:
+            turns[track.start:track.stop] = found[track.name]
+        return turns
 
     def __len__(self) -> int:
         return len(self.motions)
