@@ -7,7 +7,6 @@ lengths and principal points are in pixels, heights in metres above the road.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from distill_vo.errors import InputError
@@ -108,52 +107,6 @@ class Camera:
 # The pinhole all networks see: KITTI's field of view at 640x192 with square pixels, a little narrower
 # than KITTI's images so that every one of its calibrations covers it.
 CANONICAL = Camera(640, 192, 380.0, 380.0, 319.5, 91.0)
-
-
-class CanonicalView:
-    """The remap that undistorts, crops and resizes one camera's images to CANONICAL, grey or in colour.
-
-    Camera and canonical view share their centre, and their optical axes too but for `turn`: by how much the
-    view looks further down and further to the right, rad.
-    """
-
-    def __init__(self, camera: Camera, colour: bool = False, turn: tuple[float, float] = (0.0, 0.0)):
-        self.camera, self.colour = camera, colour
-        # Bilinear sampling skips pixels when it shrinks by more than two: average whole blocks first.
-        self._bin = max(1, round(camera.fx / CANONICAL.fx / 1.5))
-        self.rotation = looking(np.asarray(turn))
-        """(3, 3) from the camera's axes to the view's."""
-        binned = camera.binned(self._bin, self._bin)
-        lens = cv2.fisheye if camera.model == "equidistant" else cv2
-        distortion = np.array(camera.distortion or (0.0,) * 4)
-        xy = np.stack(lens.initUndistortRectifyMap(binned.K, distortion, self.rotation, CANONICAL.K,
-                                                   (CANONICAL.width, CANONICAL.height), cv2.CV_32F), axis=-1)
-        self._map = cv2.convertMaps(xy, None, cv2.CV_16SC2)
-        inside = (xy >= -0.5) & (xy <= (camera.width / self._bin - 0.5,
-                                        camera.height / self._bin - 0.5))
-        self.coverage = float(inside.all(axis=-1).mean())
-        """Share of the canonical field of view (0..1) that this camera sees."""
-        if self.coverage < 0.25:
-            raise InputError(f"camera calibration: only {self.coverage:.0%} of the view the student was "
-                             "trained on is seen by this camera; check width, height and camera matrix.")
-
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Image (H, W) grey or (H, W, 3) BGR, uint8, of the camera's size -> (192, 640[, 3]) uint8.
-
-        Raises InputError where the image is not of the calibrated size.
-        """
-        if image.shape[:2] != (self.camera.height, self.camera.width):
-            raise InputError(f"image: is {image.shape[1]}x{image.shape[0]} but its calibration says "
-                             f"{self.camera.width}x{self.camera.height}; calibrate at the size in use.")
-        if self.colour and image.ndim == 2:
-            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-        elif not self.colour and image.ndim == 3:
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        if self._bin > 1:
-            size = (self.camera.width // self._bin, self.camera.height // self._bin)
-            whole = image[: size[1] * self._bin, : size[0] * self._bin]
-            image = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
-        return cv2.remap(image, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def looking(turn: np.ndarray) -> np.ndarray:

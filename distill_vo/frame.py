@@ -1,11 +1,14 @@
-"""One canonical view and what is made of it: smaller ones, its corners, and its road seen from above."""
+"""Images as the networks' one pinhole sees them: its view at half the size and smaller, the corners in it,
+and its road seen from above."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
 import numpy as np
 
-from distill_vo.camera import CANONICAL
+from distill_vo.camera import CANONICAL, Camera, looking
+from distill_vo.errors import InputError
 
 CELL = 16  # pixels a side
 GRID = (CANONICAL.width // CELL, CANONICAL.height // CELL)  # columns, rows
@@ -19,24 +22,79 @@ ROAD_AHEAD_M = (6.0, 30.0)
 ROAD_ASIDE_M = 6.0
 MARK = 5  # pixels of 0.4 m, 2 m: what stays as bright for longer ahead is no mark
 LIGHT = 15  # pixels of 0.2 m; what is larger than 3 m is light and shade
-GRAIN_CONTRAST = 2.0  # how much stronger the rest is made; roads are faint
+NEAR = 1.2  # pixels that lie no farther apart are all seen when they are sampled
+SHADE = 9  # pixels of half the view; what is larger is light and shade
+CONTRAST = 2  # how much stronger the rest is made
 
 
+class CanonicalView:
+    """What one camera's images show of CANONICAL, undistorted.
+
+    Camera and canonical view share their centre, and their optical axes too but for `turn`: by how much the
+    view looks further down and further to the right, rad. colour: whole frames in colour are wanted too.
+    """
+
+    def __init__(self, camera: Camera, colour: bool = False, turn: tuple[float, float] = (0.0, 0.0)):
+        self.camera, self.colour = camera, colour
+        self.rotation = looking(np.asarray(turn))
+        """(3, 3) from the camera's axes to the view's."""
+        lens = cv2.fisheye if camera.model == "equidistant" else cv2
+        distortion = np.array(camera.distortion or (0.0,) * 4)
+        xy = np.stack(lens.initUndistortRectifyMap(camera.K, distortion, self.rotation, CANONICAL.K,
+                                                   (CANONICAL.width, CANONICAL.height), cv2.CV_32F), axis=-1)
+        inside = (xy >= -0.5) & (xy <= (camera.width - 0.5, camera.height - 0.5))
+        self.coverage = float(inside.all(axis=-1).mean())
+        """Share of the canonical field of view (0..1) that this camera sees."""
+        if self.coverage < 0.25:
+            raise InputError(f"camera calibration: only {self.coverage:.0%} of the view the student was "
+                             "trained on is seen by this camera; check width, height and camera matrix.")
+        shrink = camera.fx / CANONICAL.fx
+        on_road = cv2.remap(xy, *_ROAD_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        self._whole = _Sampling(xy, shrink)
+        self._half, self._road = _Sampling(halved(xy), 2 * shrink), _Sampling(on_road, shrink)
+
+    def __call__(self, image: np.ndarray) -> "CanonicalFrame":
+        """Image (H, W) grey or (H, W, 3) BGR, uint8, of the camera's size.
+
+        Raises InputError where the image is not of the calibrated size.
+        """
+        if image.shape[:2] != (self.camera.height, self.camera.width):
+            raise InputError(f"image: is {image.shape[1]}x{image.shape[0]} but its calibration says "
+                             f"{self.camera.width}x{self.camera.height}; calibrate at the size in use.")
+        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        whole = None
+        if self.colour:
+            whole = self._whole(image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+        return CanonicalFrame(self._half(grey), halved(self._road(grey)), whole)
+
+
+class _Sampling:
+    """Takes an image's values at xy (rows, columns, 2), float32 pixels, which lie so many pixels apart."""
+
+    def __init__(self, xy: np.ndarray, apart: float):
+        # Bilinear sampling skips pixels when it shrinks: average blocks of 2x2 first.
+        self._halvings = max(0, round(np.log2(apart / NEAR)))
+        side = 2**self._halvings
+        self._map = cv2.convertMaps((xy + 0.5) / side - 0.5, None, cv2.CV_16SC2)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        for _ in range(self._halvings):
+            rows, columns = (side // 2 * 2 for side in image.shape[:2])
+            image = halved(image[:rows, :columns])
+        return cv2.remap(image, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+@dataclass(eq=False)
 class CanonicalFrame:
-    """A view, (192, 640) grey or (192, 640, 3) BGR uint8; each part is made once, when it is first used."""
+    """half (96, 320): the view at half the size. road (120, 60): it from above, 30 to 6 m ahead and 6 m to
+    either side, in pixels of 0.2 m. Both uint8, grey. whole (192, 640, 3) uint8 BGR where it is wanted.
 
-    def __init__(self, view: np.ndarray):
-        self.view = view
+    What is made of them is made once, when it is first used.
+    """
 
-    @cached_property
-    def grey(self) -> np.ndarray:
-        """(192, 640) uint8."""
-        return self.view if self.view.ndim == 2 else cv2.cvtColor(self.view, cv2.COLOR_BGR2GRAY)
-
-    @cached_property
-    def half(self) -> np.ndarray:
-        """(96, 320) uint8, grey."""
-        return halved(self.grey)
+    half: np.ndarray
+    road: np.ndarray
+    whole: np.ndarray | None = None
 
     @cached_property
     def quarter(self) -> np.ndarray:
@@ -44,26 +102,26 @@ class CanonicalFrame:
         return halved(self.half)
 
     @cached_property
+    def detail(self) -> np.ndarray:
+        """(96, 320) uint8: what of `half` is smaller than light and shade, about 128."""
+        return _detail(self.half, SHADE)
+
+    @cached_property
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
         """The best corner of each cell, (12, 40, 2) x and y from its centre in pixels of `half`, and whether
         it is one (12, 40). Source: Shi, Tomasi, "Good Features to Track", CVPR 1994."""
         (columns, rows), side = GRID, CELL // 2
-        strength = cv2.cornerMinEigenVal(self.half, 3)
+        # Reflected at the border an edge would be a corner.
+        strength = cv2.cornerMinEigenVal(self.detail, 3, borderType=cv2.BORDER_REPLICATE)
         strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(-1, side**2)
         best = strength.argmax(1)
         is_corner = strength[np.arange(len(best)), best] > LEAST_CORNER
         return _IN_CELL[best].reshape(rows, columns, 2), is_corner.reshape(rows, columns)
 
     @cached_property
-    def road(self) -> np.ndarray:
-        """(120, 60) uint8: the road 30 to 6 m ahead and 6 m to either side from above, in pixels of 0.2 m."""
-        return halved(cv2.remap(self.grey, *_ROAD_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
-    @cached_property
     def grain(self) -> np.ndarray:
         """(120, 60) uint8: what of the road is smaller than light and shade, about 128."""
-        light = cv2.blur(self.road, (LIGHT, LIGHT))
-        return cv2.addWeighted(self.road, GRAIN_CONTRAST, light, -GRAIN_CONTRAST, 128)
+        return _detail(self.road, LIGHT)
 
     @cached_property
     def marks(self) -> np.ndarray:
@@ -73,6 +131,11 @@ class CanonicalFrame:
         """
         small = halved(self.road).astype(np.float32)
         return small - cv2.blur(small, (1, MARK))
+
+
+def _detail(image: np.ndarray, side: int) -> np.ndarray:
+    light = cv2.blur(image, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return cv2.addWeighted(image, CONTRAST, light, -CONTRAST, 128)
 
 
 def halved(image: np.ndarray) -> np.ndarray:
@@ -97,7 +160,7 @@ def _road_map() -> tuple[np.ndarray, np.ndarray]:
     z = np.arange(far, near, -ROAD_PIXEL_M)[:, None] - ROAD_PIXEL_M / 2
     x = np.arange(-ROAD_ASIDE_M, ROAD_ASIDE_M, ROAD_PIXEL_M)[None] + ROAD_PIXEL_M / 2
     columns, rows = np.broadcast_arrays(*seen_on_road(x, z))
-    return cv2.convertMaps(columns.astype(np.float32), rows.astype(np.float32), cv2.CV_16SC2)
+    return columns.astype(np.float32), rows.astype(np.float32)
 
 
 def _road_cells() -> np.ndarray:

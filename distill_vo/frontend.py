@@ -14,8 +14,10 @@ from distill_vo.frame import CELL_CENTRES, GRID, ROAD_PIXEL_M, CanonicalFrame, c
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
 COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
 COARSE_ASIDE = 2  # of its pixels, to either side
-WINDOW_PX = 9  # a side, in which things are found again: 18 pixels of the view, 1.8 m of the road
-MOST_UNLIKE = 12.0  # grey levels, mean difference of a corner's windows; above it is another thing
+# Width and height in which things are found again, in pixels of half the view or of 0.2 m of road; nine in a
+# row cost OpenCV less than seven.
+WINDOW = 9, 7
+MOST_UNLIKE = 20.0  # grey levels, mean difference of a corner's windows; above it is another thing
 
 
 class DenseFlow:
@@ -87,7 +89,7 @@ def _road_flow(previous: CanonicalFrame, current: CanonicalFrame) -> np.ndarray:
     """
     shift = np.array(_coarse_shift(current.marks, previous.marks), np.float32)
     flow, found, _ = _followed(current.grain, previous.grain, _PATCHES.reshape(-1, 2), shift, scales=2,
-                               steps=10)
+                               steps=6)
     flow = np.where(found, flow, shift).reshape(_PATCHES.shape)
     # Against single patches; OpenCV's median takes no two channels.
     flow = cv2.merge([cv2.medianBlur(part, 3) for part in cv2.split(flow)])
@@ -102,7 +104,7 @@ def _followed(first: np.ndarray, second: np.ndarray, points: np.ndarray, start: 
     """
     until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 0.05)
     end, found, unlike = cv2.calcOpticalFlowPyrLK(
-        first, second, points, points + start, winSize=(WINDOW_PX, WINDOW_PX), maxLevel=scales - 1,
+        first, second, points, points + start, winSize=WINDOW, maxLevel=scales - 1,
         criteria=until, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
     return end - points, found == 1, unlike
 
@@ -151,7 +153,7 @@ def _corners(previous: CanonicalFrame, current: CanonicalFrame, flow: np.ndarray
         return corners
     offset = offset[is_corner]
     start = ((CELL_CENTRES[is_corner] - 0.5) / 2 + offset).astype(np.float32)  # pixels of `half`
-    moved, found, unlike = _followed(previous.half, current.half, start, flow[is_corner] / 2, scales=1,
+    moved, found, unlike = _followed(previous.detail, current.detail, start, flow[is_corner] / 2, scales=1,
                                      steps=5)
     seen = np.concatenate([2 * offset, 2 * moved, found], axis=1)
     corners[is_corner] = np.where(found & (unlike < MOST_UNLIKE), seen, 0)
@@ -169,7 +171,7 @@ class StackedFrames:
 
     def __call__(self, previous: CanonicalFrame, current: CanonicalFrame) -> np.ndarray:
         """Two frames in colour -> (6, 192, 640) uint8."""
-        return np.concatenate([previous.view, current.view], axis=2).transpose(2, 0, 1).copy()
+        return np.concatenate([previous.whole, current.whole], axis=2).transpose(2, 0, 1).copy()
 
     @staticmethod
     def flow(x: np.ndarray) -> None:

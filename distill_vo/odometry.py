@@ -11,8 +11,8 @@ from enum import Enum
 import numpy as np
 
 from distill_vo import geometry
-from distill_vo.camera import CANONICAL, Camera, CanonicalView
-from distill_vo.frame import CanonicalFrame
+from distill_vo.camera import CANONICAL, Camera
+from distill_vo.frame import CanonicalFrame, CanonicalView
 from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
 from distill_vo.level import LEAST_RAD, Level
 from distill_vo.student import Student
@@ -131,7 +131,7 @@ class VisualOdometry:
         gap (a bag that loops) start anew at the origin. Raises InputError where the image does not fit the
         calibration.
         """
-        frame = CanonicalFrame(self.view(image))
+        frame = self.view(image)
         since_last = 0.0 if self._last is None else (stamp_ns - self._last.stamp_ns) * 1e-9
         if since_last < -self.max_gap_s:
             self.reset()
@@ -145,7 +145,7 @@ class VisualOdometry:
         is_off = np.abs(self._level.turn - self.turn).max() >= LEAST_RAD
         if is_off and self._keyframe.stamp_ns == stamp_ns:
             self._turn_view(self.view.camera, self._level.turn)
-            self._last_frame = CanonicalFrame(self.view(image))
+            self._last_frame = self.view(image)
             self._keyframe = replace(self._keyframe, frame=self._last_frame)
         return estimate
 
@@ -263,7 +263,7 @@ class VisualOdometry:
     def _is_frozen(self, frame: CanonicalFrame) -> bool:
         """Whether a moving camera gave the same image again."""
         squared = (self._measured.twist.reshape(2, 3) ** 2).sum(axis=1)
-        return bool((squared > MOVING**2).any()) and np.array_equal(frame.view, self._last_frame.view)
+        return bool((squared > MOVING**2).any()) and np.array_equal(frame.half, self._last_frame.half)
 
     def _set_keyframe(self, stamp_ns: int, frame: CanonicalFrame, pose: np.ndarray, errors: np.ndarray,
                       inertia: Inertia, marks: list[_Mark] | None = None) -> None:

@@ -19,7 +19,7 @@ class NumberReader:
         self.flow_px = flow_px
 
     def __call__(self, previous, current):
-        return np.array([previous.view[0, 0], current.view[0, 0]], float)
+        return np.array([previous.half[0, 0], current.half[0, 0]], float)
 
     def flow(self, x):
         return None
@@ -48,5 +48,5 @@ SCENE = np.kron(NOISE, np.ones((8, 8), np.uint8))
 def image(number: int) -> np.ndarray:
     """A canonical view, all alike but for its number."""
     view = SCENE.copy()
-    view[0, 0] = number
+    view[:2, :2] = number
     return view

@@ -6,8 +6,10 @@ import pytest
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
-from distill_vo.frame import CELL, CELL_CENTRES, HORIZON_ROW, ROAD_CELLS, CanonicalFrame
+from distill_vo.frame import CELL, CELL_CENTRES, HORIZON_ROW, ROAD_CELLS, CanonicalView
 from distill_vo.frontend import MIRROR_SIGNS, DenseFlow, StackedFrames
+
+SEE = CanonicalView(CANONICAL)
 
 
 def texture(seed=0) -> np.ndarray:
@@ -21,7 +23,7 @@ def texture(seed=0) -> np.ndarray:
 
 
 def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return DenseFlow()(CanonicalFrame(first), CanonicalFrame(second))
+    return DenseFlow()(SEE(first), SEE(second))
 
 
 def rotated(image: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -132,8 +134,8 @@ def test_mirrored_motion_is_the_motion_reflected_at_the_vertical_plane():
 
 def test_stacked_frames_in_a_mirror_are_the_stacked_mirrored_frames():
     a, b = np.random.default_rng(0).integers(0, 256, (2, 192, 640, 3), np.uint8)
-    stack, mirrored = StackedFrames(), (CanonicalFrame(view[:, ::-1]) for view in (a, b))
-    stacked = stack(CanonicalFrame(a), CanonicalFrame(b))
+    stack, see = StackedFrames(), CanonicalView(CANONICAL, colour=True)
+    mirrored, stacked = (see(view[:, ::-1]) for view in (a, b)), stack(see(a), see(b))
     np.testing.assert_array_equal(stack(*mirrored), stack.mirrored(stacked))
     np.testing.assert_array_equal(stacked[3:], b.transpose(2, 0, 1))
 

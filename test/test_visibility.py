@@ -4,13 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from distill_vo.frame import CanonicalFrame
+from distill_vo.camera import CANONICAL
+from distill_vo.frame import CanonicalView
 from distill_vo.frontend import DenseFlow
 from distill_vo.visibility import followed, texture
 
 RNG = np.random.default_rng(0)
 WORLD = cv2.GaussianBlur(RNG.integers(0, 256, (400, 900), np.uint8), (0, 0), 3)
 WORLD = cv2.normalize(WORLD, None, 0, 255, cv2.NORM_MINMAX)
+SEE = CanonicalView(CANONICAL)
 
 
 def look(right: int, down: int = 0) -> np.ndarray:
@@ -19,7 +21,7 @@ def look(right: int, down: int = 0) -> np.ndarray:
 
 def followed_by_flow(view: np.ndarray) -> float:
     """Share of the view that is followed from the look straight ahead."""
-    first, second = CanonicalFrame(look(0)), CanonicalFrame(view)
+    first, second = SEE(look(0)), SEE(view)
     return followed(first, second, DenseFlow.flow(DenseFlow()(first, second)))
 
 
@@ -29,11 +31,11 @@ def followed_by_flow(view: np.ndarray) -> float:
     100 + look(0) / 100], ids=["black", "white", "dark", "grey", "covered", "fog"])
 def test_there_is_nothing_to_follow_without_light_or_contrast(view):
     view = np.clip(view, 0, 255).astype(np.uint8)
-    assert texture(CanonicalFrame(view)) < 0.15 and followed_by_flow(view) < 0.15
+    assert texture(SEE(view)) < 0.15 and followed_by_flow(view) < 0.15
 
 
 def test_a_textured_view_is_followed_whatever_its_exposure():
-    assert texture(CanonicalFrame(look(0))) > 0.95
+    assert texture(SEE(look(0))) > 0.95
     for current in (look(6, 2), look(6, 2) // 2):
         assert followed_by_flow(current) > 0.8
 
@@ -45,5 +47,5 @@ def test_what_the_flow_cannot_explain_is_not_followed(current):
 
 
 def test_without_flow_the_poorer_view_counts():
-    assert followed(CanonicalFrame(look(0)), CanonicalFrame(np.zeros((192, 640), np.uint8)), None) == 0
-    assert followed(*(CanonicalFrame(np.dstack([look(right)] * 3)) for right in (0, 9)), None) > 0.95
+    assert followed(SEE(look(0)), SEE(np.zeros((192, 640), np.uint8)), None) == 0
+    assert followed(*(SEE(np.dstack([look(right)] * 3)) for right in (0, 9)), None) > 0.95

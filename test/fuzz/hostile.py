@@ -22,8 +22,9 @@ from safetensors.torch import save as serialise
 
 from distill_vo import settings, student, trajectory
 from distill_vo.bags import kitti_to_bag
-from distill_vo.camera import DISTORTION_MODELS, Camera, CanonicalView
+from distill_vo.camera import DISTORTION_MODELS, Camera
 from distill_vo.errors import InputError
+from distill_vo.frame import CanonicalView
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.sources import open_source
 from distill_vo.sources.decode import ENCODINGS, decode

@@ -5,14 +5,13 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from made_up import chained, image, pose, synthetic, tracks
 
 from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
-from distill_vo.frame import CanonicalFrame
+from distill_vo.frame import CanonicalView
 from distill_vo.frontend import DenseFlow, StackedFrames
 from training import prepare as preparing
 from training.data import shards as sharding
@@ -73,8 +72,8 @@ def test_inputs_are_what_the_front_end_makes_of_the_two_frames(cache):
     see = {"dense_flow": DenseFlow, "stacked_frames": StackedFrames}[cache.front_end]()
 
     def pair(*numbers: int) -> np.ndarray:
-        views = (image(k) if see.colour else cv2.cvtColor(image(k), cv2.COLOR_BGR2GRAY) for k in numbers)
-        return see(*map(CanonicalFrame, views))
+        view = CanonicalView(CANONICAL, see.colour)
+        return see(*(view(image(k)) for k in numbers))
 
     expected = {("a", 1): [(0, 1), (1, 2), (2, 3), (3, 4)], ("a", -1): [(4, 3), (3, 2), (2, 1), (1, 0)],
                 ("b", 1): [(0, 1), (1, 2), (4, 5)], ("b", -1): [(5, 4), (2, 1), (1, 0)],

@@ -19,9 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill_vo.camera import CanonicalView
 from distill_vo.errors import InputError
-from distill_vo.frame import CanonicalFrame
+from distill_vo.frame import CanonicalView
 from distill_vo.frontend import FRONT_ENDS, StackedFrames
 from training.data.cache import ARRAYS, Track, join_digests
 from training.data.drives import Drive, TrueFrame
@@ -73,10 +72,10 @@ def _write_pairs(drive: Drive, arrays: _Arrays, front_end: str, strides: list[in
 
     def seen() -> Iterator[TrueFrame]:
         for frame in frames:
-            frame = frame._replace(image=CanonicalFrame(view(frame.image)))
+            frame = frame._replace(image=view(frame.image))
             rows[frame.number] = len(rows)
             if stacked:
-                arrays.append("frames", frame.image.view)
+                arrays.append("frames", frame.image.whole)
             progress()
             yield frame
 
