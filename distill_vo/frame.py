@@ -108,15 +108,18 @@ class CanonicalFrame:
 
     @cached_property
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
-        """The best corner of each cell, (12, 40, 2) x and y from its centre in pixels of `half`, and whether
-        it is one (12, 40). Source: Shi, Tomasi, "Good Features to Track", CVPR 1994."""
+        """Cells (N,) of the view, row by row, that have a corner, and the best corner of each: x and y from
+        the cell's centre (N, 2) float32, pixels of `half`.
+
+        Source: Shi, Tomasi, "Good Features to Track", CVPR 1994.
+        """
         (columns, rows), side = GRID, CELL // 2
         # Reflected at the border an edge would be a corner.
         strength = cv2.cornerMinEigenVal(self.detail, 3, borderType=cv2.BORDER_REPLICATE)
         strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(-1, side**2)
         best = strength.argmax(1)
-        is_corner = strength[np.arange(len(best)), best] > LEAST_CORNER
-        return _IN_CELL[best].reshape(rows, columns, 2), is_corner.reshape(rows, columns)
+        cells = np.flatnonzero(strength[_ALL_CELLS, best] > LEAST_CORNER)
+        return cells, _IN_CELL[best[cells]]
 
     @cached_property
     def grain(self) -> np.ndarray:
@@ -175,4 +178,5 @@ CELL_CENTRES, ROAD_CELLS = centres(GRID, (CELL, CELL)), _road_cells()
 DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 _ROAD_MAP = _road_map()
 # Of each pixel of a cell of `half`, row by row, x and y from the cell's centre.
-_IN_CELL = centres(2 * (CELL // 2,), (1, 1)).reshape(-1, 2) - (CELL // 2 - 1) / 2
+_IN_CELL = (centres(2 * (CELL // 2,), (1, 1)).reshape(-1, 2) - (CELL // 2 - 1) / 2).astype(np.float32)
+_ALL_CELLS = np.arange(GRID[0] * GRID[1])

@@ -147,17 +147,18 @@ def _corners(previous: CanonicalFrame, current: CanonicalFrame, flow: np.ndarray
 
     (12, 40, 5), in pixels of the view: x and y from the cell's centre, u and v; 1 where it was found, else 0.
     """
-    offset, is_corner = previous.corners
-    corners = np.zeros((*is_corner.shape, 5), np.float32)
-    if not is_corner.any():
+    cells, offset = previous.corners
+    corners = np.zeros((*flow.shape[:2], 5), np.float32)
+    if not len(cells):
         return corners
-    offset = offset[is_corner]
-    start = ((CELL_CENTRES[is_corner] - 0.5) / 2 + offset).astype(np.float32)  # pixels of `half`
-    moved, found, unlike = _followed(previous.detail, current.detail, start, flow[is_corner] / 2, scales=1,
-                                     steps=5)
+    moved, found, unlike = _followed(previous.detail, current.detail, _CENTRES_IN_HALF[cells] + offset,
+                                     flow.reshape(-1, 2)[cells] / 2, scales=1, steps=5)
     seen = np.concatenate([2 * offset, 2 * moved, found], axis=1)
-    corners[is_corner] = np.where(found & (unlike < MOST_UNLIKE), seen, 0)
+    corners.reshape(-1, 5)[cells] = seen * (found & (unlike < MOST_UNLIKE))
     return corners
+
+
+_CENTRES_IN_HALF = ((CELL_CENTRES.reshape(-1, 2) - 0.5) / 2).astype(np.float32)
 
 
 class StackedFrames:

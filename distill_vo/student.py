@@ -17,7 +17,7 @@ from safetensors.torch import save as serialise
 from distill_vo import settings as typed
 from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
-from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.networks import MOTION, YAW, NetworkSettings, PoseRegressor, Regression
 from distill_vo.refine import refine
 from distill_vo.trajectory import whole_file
@@ -78,13 +78,11 @@ class Student:
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Front-end output (..., C, H, W) -> motions and their standard deviations (..., 6).
 
-        Metres and radians, camera optical axes, k-1 -> k, at the training camera's height. The prediction is
-        averaged with the mirrored one of the mirrored input, which takes out any bias to one side, and
-        refined by what geometry says.
+        Metres and radians, camera optical axes, k-1 -> k, at the training camera's height; what the network
+        says is refined by what geometry says.
         """
         lead, x = x.shape[:-3], x.reshape(-1, *x.shape[-3:])
-        out = self.network(torch.from_numpy(np.stack([x, self.front_end.mirrored(x)])).to(self.device))
-        motion, sigma = self.refined(x, *mirror_averaged(out))
+        motion, sigma = self.refined(x, *in_numbers(self.network(torch.from_numpy(x).to(self.device))))
         return motion.reshape(*lead, MOTION), sigma.reshape(*lead, MOTION)
 
     def refined(self, x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -122,10 +120,9 @@ def in_turns(motion: np.ndarray, sigma: np.ndarray, turning: np.ndarray) -> np.n
     return sigma * np.sqrt(1 + turning * motion[:, YAW:YAW + 1]**2)
 
 
-def mirror_averaged(out: Regression) -> tuple[np.ndarray, np.ndarray]:
-    """Motions and sigmas (2, N, 6) of pairs and of their mirrored twins -> (N, 6) of both together."""
-    motion, sigma = (tensor.double().cpu().numpy() for tensor in (out.motion, out.log_sigma.exp()))
-    return (motion[0] + MIRROR_SIGNS * motion[1]) / 2, sigma.mean(axis=0)
+def in_numbers(out: Regression) -> tuple[np.ndarray, np.ndarray]:
+    """What a network says -> motions and sigmas (..., 6)."""
+    return out.motion.double().cpu().numpy(), out.log_sigma.exp().double().cpu().numpy()
 
 
 def load_network(path: str | Path) -> tuple[PoseRegressor, StudentSettings, str]:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from distill_vo import student as student_file
 from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
-from distill_vo.frontend import MIRROR_SIGNS, DenseFlow
+from distill_vo.frontend import DenseFlow
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.odometry import VisualOdometry
 from distill_vo.student import Student, StudentSettings, save
@@ -55,14 +55,6 @@ def test_at_twice_the_speed_translations_are_twice_as_large():
     torch.testing.assert_close(twice.motion[:, :3], 2 * once.motion[:, :3])
     torch.testing.assert_close(twice.motion[:, 3:], once.motion[:, 3:])
     torch.testing.assert_close(twice.log_sigma[:, :3], once.log_sigma[:, :3] + np.log(2))
-
-
-def test_what_is_mirrored_moves_mirrored(file, flow):
-    student = Student.load(file, "cpu")
-    motion, sigma = student(flow)
-    seen, sigma_seen = student(DenseFlow.mirrored(flow))
-    np.testing.assert_allclose(seen, MIRROR_SIGNS * motion, rtol=1e-5, atol=1e-8)
-    np.testing.assert_allclose(sigma_seen, sigma, rtol=1e-5)
 
 
 def test_sigma_is_scaled_by_its_calibration():

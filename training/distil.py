@@ -116,6 +116,6 @@ def hint_error(network: PoseRegressor, teacher: Path, cache: PairCache, device) 
     total, count = 0.0, 0
     for rows in forward_tracks(cache):
         hints = predict(network, levelled(cache, rows)[0], device).hints
-        total += float(((hints - outputs.hints[:2, rows]) ** 2).sum())
+        total += float(((hints - outputs.hints[0, rows]) ** 2).sum())
         count += hints.size
     return float(np.sqrt(total / count))

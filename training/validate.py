@@ -8,10 +8,9 @@ import torch
 
 from distill_vo import geometry
 from distill_vo.evaluation.metrics import align, segment_errors
-from distill_vo.frontend import FRONT_ENDS
 from distill_vo.inertia import Inertia
 from distill_vo.networks import PoseRegressor
-from distill_vo.student import Student, mirror_averaged
+from distill_vo.student import Student, in_numbers
 from training.data.cache import PairCache
 from training.data.drive import DT
 from training.twins import levelled
@@ -24,27 +23,23 @@ class Prediction(NamedTuple):
 
     motions: np.ndarray  # (N, 6) metres and radians
     sigmas: np.ndarray  # (N, 6)
-    hints: np.ndarray  # (2, N, width): of the pairs and of their mirrored twins
+    hints: np.ndarray  # (N, width)
 
 
 @torch.inference_mode()
 def predict(network: PoseRegressor, inputs: np.ndarray, device) -> Prediction:
-    """Consecutive inputs (N, C, H, W) through the network, an LSTM starting from rest.
-
-    Motions are averaged with the mirrored prediction, as a student does on the robot.
-    """
+    """Consecutive inputs (N, C, H, W) through the network, an LSTM starting from rest."""
     network.eval()
-    mirrored = FRONT_ENDS[network.settings.front_end].mirrored
     motions, sigmas, hints, state = [], [], [], None
     for start in range(0, len(inputs), CHUNK):
         chunk = inputs[start:start + CHUNK].astype(np.float32)
-        out = network(torch.from_numpy(np.stack([chunk, mirrored(chunk)])).to(device), state)
+        out = network(torch.from_numpy(chunk).to(device), state)
         state = out.state
-        motion, sigma = mirror_averaged(out)
+        motion, sigma = in_numbers(out)
         motions.append(motion)
         sigmas.append(sigma)
         hints.append(out.hint.cpu().numpy())
-    return Prediction(np.concatenate(motions), np.concatenate(sigmas), np.concatenate(hints, axis=1))
+    return Prediction(np.concatenate(motions), np.concatenate(sigmas), np.concatenate(hints))
 
 
 def forward_tracks(cache: PairCache) -> list[slice]:
