@@ -1,4 +1,4 @@
-"""Any calibrated camera in, the one pinhole the networks were trained on out.
+"""Calibrated cameras, and the one pinhole all networks see.
 
 Pixel coordinates follow OpenCV: x right, y down, the centre of the first pixel at (0, 0). Focal
 lengths and principal points are in pixels, heights in metres above the road.

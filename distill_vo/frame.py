@@ -1,6 +1,7 @@
 """Images as the networks' one pinhole sees them: its view at half the size and smaller, the corners in it,
 and its road seen from above."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from distill_vo.errors import InputError
 
 CELL = 16  # pixels a side
 GRID = (CANONICAL.width // CELL, CANONICAL.height // CELL)  # columns, rows
-LEAST_CORNER = 2e-3  # smaller eigenvalue of its gradients; what is below it slides along its edge
+LEAST_CORNER = 2e-3  # smaller eigenvalue of `detail`'s gradients; what is below it slides along its edge
 
 # The road from above, as a canonical camera sees it that looks down by 1.1 degrees, as KITTI's does.
 LOOKS_DOWN = np.radians(1.1)
@@ -22,7 +23,7 @@ ROAD_AHEAD_M = (6.0, 30.0)
 ROAD_ASIDE_M = 6.0
 MARK = 5  # pixels of 0.4 m, 2 m: what stays as bright for longer ahead is no mark
 LIGHT = 15  # pixels of 0.2 m; what is larger than 3 m is light and shade
-NEAR = 1.2  # pixels that lie no farther apart are all seen when they are sampled
+FARTHEST_APART = 1.2  # pixels; what is sampled at places farther apart goes unseen between them
 SHADE = 9  # pixels of half the view; what is larger is light and shade
 CONTRAST = 2  # how much stronger the rest is made
 
@@ -48,10 +49,10 @@ class CanonicalView:
         if self.coverage < 0.25:
             raise InputError(f"camera calibration: only {self.coverage:.0%} of the view the student was "
                              "trained on is seen by this camera; check width, height and camera matrix.")
-        shrink = camera.fx / CANONICAL.fx
+        shrink = min(camera.fx, camera.fy) / CANONICAL.fx
         on_road = cv2.remap(xy, *_ROAD_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        self._whole = _Sampling(xy, shrink)
         self._half, self._road = _Sampling(halved(xy), 2 * shrink), _Sampling(on_road, shrink)
+        self._whole = _Sampling(xy, shrink) if colour else None
 
     def __call__(self, image: np.ndarray) -> "CanonicalFrame":
         """Image (H, W) grey or (H, W, 3) BGR, uint8, of the camera's size.
@@ -73,7 +74,7 @@ class _Sampling:
 
     def __init__(self, xy: np.ndarray, apart: float):
         # Bilinear sampling skips pixels when it shrinks: average blocks of 2x2 first.
-        self._halvings = max(0, round(np.log2(apart / NEAR)))
+        self._halvings = max(0, math.ceil(math.log2(apart / FARTHEST_APART)))
         side = 2**self._halvings
         self._map = cv2.convertMaps((xy + 0.5) / side - 0.5, None, cv2.CV_16SC2)
 
@@ -107,9 +108,10 @@ class CanonicalFrame:
         return _detail(self.half, SHADE)
 
     @cached_property
-    def corners(self) -> tuple[np.ndarray, np.ndarray]:
-        """Cells (N,) of the view, row by row, that have a corner, and the best corner of each: x and y from
-        the cell's centre (N, 2) float32, pixels of `half`.
+    def corners(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Cells (N,) of the view, row by row, that have a corner; of the best one in each, x and y from the
+        cell's centre (N, 2) float32, pixels of `half`, and how strong it is (N,): the root of LEAST_CORNER's
+        eigenvalue.
 
         Source: Shi, Tomasi, "Good Features to Track", CVPR 1994.
         """
@@ -118,8 +120,9 @@ class CanonicalFrame:
         strength = cv2.cornerMinEigenVal(self.detail, 3, borderType=cv2.BORDER_REPLICATE)
         strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(-1, side**2)
         best = strength.argmax(1)
-        cells = np.flatnonzero(strength[_ALL_CELLS, best] > LEAST_CORNER)
-        return cells, _IN_CELL[best[cells]]
+        strength = strength[_ALL_CELLS, best]
+        cells = np.flatnonzero(strength > LEAST_CORNER)
+        return cells, _IN_CELL[best[cells]], np.sqrt(strength[cells])
 
     @cached_property
     def grain(self) -> np.ndarray:

@@ -1,8 +1,8 @@
 """What the networks see of two consecutive canonical frames.
 
 A front end turns two frames (frame.py) into one array (channels, rows, columns), without batch;
-`mirrored` is what it would make of the views seen in a mirror. DenseFlow is what ships; StackedFrames is
-the paper's own input, for those who train on much real data.
+`mirrored` is what it would make of the views seen in a mirror, for training. DenseFlow is what ships;
+StackedFrames is the paper's own input, for those who train on much real data.
 """
 
 import cv2
@@ -17,7 +17,9 @@ COARSE_ASIDE = 2  # of its pixels, to either side
 # Width and height in which things are found again, in pixels of half the view or of 0.2 m of road; nine in a
 # row cost OpenCV less than seven.
 WINDOW = 9, 7
-MOST_UNLIKE = 20.0  # grey levels, mean difference of a corner's windows; above it is another thing
+# Mean difference of a corner's windows, grey levels of `detail`, above which it is another thing; and how
+# often it may be the corner's strength. Where noise made the corner it is 160 to 220 times.
+MOST_UNLIKE, MOST_NOISE = 20.0, 150.0
 
 
 class DenseFlow:
@@ -27,7 +29,8 @@ class DenseFlow:
     Flow keeps what rendered and real streets share (geometry) and drops what they do not (looks),
     which is why a network trained on rendered streets works on real ones. Near the car the road moves too
     far and too unevenly for the flow of the view; from above all of it moves alike, by the metres driven.
-    Corners are few and exact; networks do not see them, geometry does (refine.py).
+    Corners are exact, and found again whatever the light does: of the view without light and shade. Networks
+    do not see them, geometry does (refine.py).
     Sources: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS, of the
     view); Bouguet, "Pyramidal Implementation of the Lucas Kanade Feature Tracker", 2001 (how corners and
     patches of road are found again).
@@ -147,14 +150,15 @@ def _corners(previous: CanonicalFrame, current: CanonicalFrame, flow: np.ndarray
 
     (12, 40, 5), in pixels of the view: x and y from the cell's centre, u and v; 1 where it was found, else 0.
     """
-    cells, offset = previous.corners
+    cells, offset, strength = previous.corners
     corners = np.zeros((*flow.shape[:2], 5), np.float32)
     if not len(cells):
         return corners
     moved, found, unlike = _followed(previous.detail, current.detail, _CENTRES_IN_HALF[cells] + offset,
                                      flow.reshape(-1, 2)[cells] / 2, scales=1, steps=5)
     seen = np.concatenate([2 * offset, 2 * moved, found], axis=1)
-    corners.reshape(-1, 5)[cells] = seen * (found & (unlike < MOST_UNLIKE))
+    alike = unlike < np.minimum(MOST_UNLIKE, MOST_NOISE * strength[:, None])
+    corners.reshape(-1, 5)[cells] = np.where(found & alike, seen, 0)
     return corners
 
 

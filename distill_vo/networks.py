@@ -95,7 +95,7 @@ class Regression(NamedTuple):
 
 
 class PoseRegressor(nn.Module):
-    """Input (batch, channels, rows, columns), or (batch, time, channels, ...) with an LSTM."""
+    """Input (batch, channels, rows, columns), or ([batch,] time, channels, ...) with an LSTM."""
 
     def __init__(self, settings: NetworkSettings):
         super().__init__()

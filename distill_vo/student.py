@@ -82,7 +82,7 @@ class Student:
         says is refined by what geometry says.
         """
         lead, x = x.shape[:-3], x.reshape(-1, *x.shape[-3:])
-        motion, sigma = self.refined(x, *in_numbers(self.network(torch.from_numpy(x).to(self.device))))
+        motion, sigma = self.refined(x, *in_numbers(self.network(torch.tensor(x).to(self.device))))
         return motion.reshape(*lead, MOTION), sigma.reshape(*lead, MOTION)
 
     def refined(self, x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

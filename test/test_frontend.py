@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from distill_vo import geometry
-from distill_vo.camera import CANONICAL
+from distill_vo.camera import CANONICAL, Camera
 from distill_vo.frame import CELL, CELL_CENTRES, HORIZON_ROW, ROAD_CELLS, CanonicalView
 from distill_vo.frontend import MIRROR_SIGNS, DenseFlow, StackedFrames
 
@@ -100,15 +100,26 @@ def test_nothing_moves_between_equal_images():
     assert np.abs(moved).max() < 0.05
 
 
-def test_corners_are_found_where_the_camera_turned_them_to():
+@pytest.mark.parametrize(("light", "veil", "within_px"), [
+    (1.0, 0.0, 0.07), (0.9, 25.0, 0.1), (1 - 0.4 * np.linspace(-1, 1, 640)**2, 0.0, 0.1)],
+    ids=["as before", "sun in the lens", "dark at the sides"])
+def test_corners_are_found_where_the_camera_turned_them_to(light, veil, within_px):
     r, image = (0.004, -0.03, 0.01), cv2.equalizeHist(texture())
-    x = flow(image, rotated(image, r))
+    x = flow(image, (light * rotated(image, r) + veil).clip(0, 255).astype(np.uint8))
     places = np.concatenate([CELL_CENTRES.transpose(2, 0, 1) + x[4:6], np.ones((1, 12, 40))])
     homography = CANONICAL.K @ geometry.rotation_exp(-np.array(r)) @ np.linalg.inv(CANONICAL.K)
     to = np.einsum("ij,jrc->irc", homography, places)
     error = np.abs(places[:2] + x[6:8] - to[:2] / to[2]).max(axis=0)[1:-1, 3:-3]
     found = x[8, 1:-1, 3:-3] == 1
-    assert found.mean() > 0.9 and np.median(error[found]) < 0.07
+    assert found.mean() > 0.9 and np.median(error[found]) < within_px
+
+
+@pytest.mark.parametrize("fx", [310, 380, 640])
+@pytest.mark.parametrize("sigma", [5, 12])
+def test_noise_is_not_found_again(fx, sigma):
+    see, rng = CanonicalView(Camera(2 * fx, fx, fx, fx, fx - 0.5, fx / 2 - 0.5)), np.random.default_rng(0)
+    noisy = (see(rng.normal(100, sigma, (fx, 2 * fx)).clip(0, 255).astype(np.uint8)) for _ in range(2))
+    assert DenseFlow()(*noisy)[8].mean() < 0.1
 
 
 def test_in_a_blank_view_there_are_no_corners():

@@ -22,7 +22,7 @@ from distill_vo import inertia, refine, student
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student, load_network
 from distill_vo.trajectory import whole_file, write_whole
-from training import losses
+from training import losses, validate
 from training.batches import Batch
 from training.data.cache import PairCache, file_digest, join_digests
 from training.data.drive import DT
@@ -101,7 +101,8 @@ def _driven(teacher: Student, cache: PairCache, folder: Path) -> np.ndarray:
 
     Where these modules are written anew the teacher drives otherwise.
     """
-    rules = join_digests(file_digest(Path(module.__file__)) for module in (student, refine, inertia))
+    modules = student, refine, inertia, validate
+    rules = join_digests(file_digest(Path(module.__file__)) for module in modules)
     file = folder / f"driven-{rules[:16]}.npy"
     if not file.exists():
         motions = np.empty((len(cache), 6))
