@@ -29,8 +29,8 @@ class DenseFlow:
     Flow keeps what rendered and real streets share (geometry) and drops what they do not (looks),
     which is why a network trained on rendered streets works on real ones. Near the car the road moves too
     far and too unevenly for the flow of the view; from above all of it moves alike, by the metres driven.
-    Corners are exact, and found again whatever the light does: of the view without light and shade. Networks
-    do not see them, geometry does (refine.py).
+    Corners are exact, followed in the view without light and shade, which change by themselves. Networks do
+    not see them, geometry does (refine.py).
     Sources: Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's DIS, of the
     view); Bouguet, "Pyramidal Implementation of the Lucas Kanade Feature Tracker", 2001 (how corners and
     patches of road are found again).

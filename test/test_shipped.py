@@ -1,16 +1,19 @@
 """What is in the box: small, described by its card, and able to drive a street it has never seen."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from distill_vo import geometry
 from distill_vo.camera import Camera
+from distill_vo.frame import CanonicalView
+from distill_vo.frontend import MIRROR_SIGNS
 from distill_vo.networks import count_parameters
 from distill_vo.odometry import VisualOdometry
 from distill_vo.student import DEFAULT, MODELS, Student, student_names
-from training.data.rehearsal import RehearsalSettings, render_sequence
+from training.data.rehearsal import RehearsalSequence, RehearsalSettings, render_sequence
 
 
 def test_the_default_student_is_there():
@@ -26,10 +29,24 @@ def test_its_card_is_its_own(name):
     assert (MODELS / f"{name}.safetensors").stat().st_size < 10e6
 
 
+def unknown_street() -> tuple[RehearsalSequence, Camera]:
+    street = render_sequence(RehearsalSettings(seed=30_000, frames=60, camera_height_sigma=0.0), 0)
+    return street, Camera.from_projection(street.K, 640, 192, street.camera_height)
+
+
+@pytest.mark.parametrize("name", student_names())
+def test_what_it_sees_in_a_mirror_moves_mirrored(name):
+    student, (street, camera) = Student.load(name, "cpu"), unknown_street()
+    frames = [CanonicalView(camera)(frame.image) for frame in street]
+    seen = np.array([student.front_end(a, b) for a, b in pairwise(frames)])
+    (motions, sigmas), (mirrored, _) = student(seen), student(student.front_end.mirrored(seen))
+    off = (MIRROR_SIGNS * mirrored - motions) / sigmas
+    assert (np.sqrt((off**2).mean(axis=0)) < 0.3).all()
+
+
 @pytest.mark.parametrize("name", student_names())
 def test_it_drives_an_unknown_street_in_metres(name):
-    street = render_sequence(RehearsalSettings(seed=30_000, frames=60, camera_height_sigma=0.0), 0)
-    camera = Camera.from_projection(street.K, 640, 192, street.camera_height)
+    street, camera = unknown_street()
     odometry = VisualOdometry(Student.load(name, "cpu"), camera)
     estimates = [odometry.track(frame.stamp_ns, frame.image) for frame in street]
     length = np.linalg.norm(np.diff(street.poses[:, :3, 3], axis=0), axis=1).sum()
