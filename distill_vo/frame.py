@@ -63,26 +63,33 @@ class CanonicalView:
             raise InputError(f"image: is {image.shape[1]}x{image.shape[0]} but its calibration says "
                              f"{self.camera.width}x{self.camera.height}; calibrate at the size in use.")
         grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        pyramid = _pyramid(grey, max(self._half.level, self._road.level))
         whole = None
         if self.colour:
-            whole = self._whole(image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
-        return CanonicalFrame(self._half(grey), halved(self._road(grey)), whole)
+            image = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+            whole = self._whole(_pyramid(image, self._whole.level))
+        return CanonicalFrame(self._half(pyramid), halved(self._road(pyramid)), whole)
 
 
 class _Sampling:
     """Takes an image's values at xy (rows, columns, 2), float32 pixels, which lie so many pixels apart."""
 
     def __init__(self, xy: np.ndarray, apart: float):
-        # Bilinear sampling skips pixels when it shrinks: average blocks of 2x2 first.
-        self._halvings = max(0, math.ceil(math.log2(apart / FARTHEST_APART)))
-        side = 2**self._halvings
-        self._map = cv2.convertMaps((xy + 0.5) / side - 0.5, None, cv2.CV_16SC2)
+        # Bilinear sampling skips pixels when it shrinks: of the pyramid take what is small enough.
+        self.level = max(0, math.ceil(math.log2(apart / FARTHEST_APART)))
+        self._map = cv2.convertMaps((xy + 0.5) / 2**self.level - 0.5, None, cv2.CV_16SC2)
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        for _ in range(self._halvings):
-            rows, columns = (side // 2 * 2 for side in image.shape[:2])
-            image = halved(image[:rows, :columns])
-        return cv2.remap(image, *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    def __call__(self, pyramid: list[np.ndarray]) -> np.ndarray:
+        return cv2.remap(pyramid[self.level], *self._map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _pyramid(image: np.ndarray, levels: int) -> list[np.ndarray]:
+    """The image, and so many more, each at half the size of the one before."""
+    images = [image]
+    for _ in range(levels):
+        rows, columns = (side // 2 * 2 for side in images[-1].shape[:2])
+        images.append(halved(images[-1][:rows, :columns]))
+    return images
 
 
 @dataclass(eq=False)
@@ -120,7 +127,7 @@ class CanonicalFrame:
         strength = cv2.cornerMinEigenVal(self.detail, 3, borderType=cv2.BORDER_REPLICATE)
         strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(-1, side**2)
         best = strength.argmax(1)
-        strength = strength[_ALL_CELLS, best]
+        strength = strength[np.arange(len(best)), best]
         cells = np.flatnonzero(strength > LEAST_CORNER)
         return cells, _IN_CELL[best[cells]], np.sqrt(strength[cells])
 
@@ -182,4 +189,3 @@ DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above co
 _ROAD_MAP = _road_map()
 # Of each pixel of a cell of `half`, row by row, x and y from the cell's centre.
 _IN_CELL = (centres(2 * (CELL // 2,), (1, 1)).reshape(-1, 2) - (CELL // 2 - 1) / 2).astype(np.float32)
-_ALL_CELLS = np.arange(GRID[0] * GRID[1])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from distill_vo.camera import CANONICAL
-from distill_vo.frame import CELL_CENTRES, GRID, ROAD_PIXEL_M, CanonicalFrame, centres
+from distill_vo.frame import CELL, GRID, ROAD_PIXEL_M, CanonicalFrame, centres
 
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
 COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
@@ -162,7 +162,7 @@ def _corners(previous: CanonicalFrame, current: CanonicalFrame, flow: np.ndarray
     return corners
 
 
-_CENTRES_IN_HALF = ((CELL_CENTRES.reshape(-1, 2) - 0.5) / 2).astype(np.float32)
+_CENTRES_IN_HALF = centres(GRID, (CELL // 2, CELL // 2)).reshape(-1, 2).astype(np.float32)
 
 
 class StackedFrames:
