@@ -17,6 +17,7 @@ from distill_vo.errors import InputError
 from distill_vo.frame import ROAD_PIXEL_M
 from distill_vo.frontend import FRONT_ENDS
 
+LEAK = 0.1  # slope of the rectifiers below zero
 SIGMA_FLOOR = -4.0  # log of the smallest sigma, in motion_scale: nothing is measured to the last digit
 BIN_RANGE = 3.0  # motion_scale to either side
 MOST_LSTM_LAYERS = 8
@@ -103,7 +104,7 @@ class PoseRegressor(nn.Module):
         channels, rows, columns = CHANNELS, *FRONT_ENDS[settings.front_end].shape[1:]
         layers: list[nn.Module] = []
         for kernel, stride, width in settings.convolutions:
-            layers += [nn.Conv2d(channels, width, kernel, stride, kernel // 2), nn.LeakyReLU(0.1)]
+            layers += [nn.Conv2d(channels, width, kernel, stride, kernel // 2), nn.LeakyReLU(LEAK)]
             channels, rows, columns = width, math.ceil(rows / stride), math.ceil(columns / stride)
         self.encoder = nn.Sequential(*layers, nn.Flatten())
         features = channels * rows * columns
@@ -116,7 +117,7 @@ class PoseRegressor(nn.Module):
         self.fully_connected = nn.ModuleList()
         for width in settings.fully_connected:
             self.fully_connected.append(nn.Sequential(
-                nn.Linear(features, width), nn.LeakyReLU(0.1), nn.Dropout(settings.dropout)))
+                nn.Linear(features, width), nn.LeakyReLU(LEAK), nn.Dropout(settings.dropout)))
             features = width
         self.motion = None if settings.motion_from_bins else nn.Linear(features, MOTION)
         self.log_sigma = nn.Linear(features, MOTION)

@@ -24,7 +24,9 @@ from distill_vo.frame import (
     seen_on_road,
 )
 
-STEPS, RELAXATION = 4, 1.5  # steps with robust weights fall short by about half of what is left
+# Steps with robust weights fall short: each is made longer by as much as the one before fell short (Aitken's
+# delta-squared process), up to so many times, and so is the first.
+STEPS, LONGEST = 3, 2.0
 WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network is believed beside geometry
 # One sigma, share of the way: networks learned on views that look along it, and the odometry's do so to a
 # third of a degree. Were they believed, no camera's yaw would ever be seen.
@@ -61,13 +63,16 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     prior = np.ones((len(x), 8))
     prior[:, :6], prior[:, 6:] = 1 / (_DOUBT * sigma)**2, 1 / PLANE_RAD**2
     change = np.zeros((len(x), 8))  # of translation, rotation (on the left), road's pitch and roll
+    step = went = np.zeros((len(x), 8, 1))
     for _ in range(STEPS):
         t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
         terms = _terms(t, R, change[:, 6:])
         sums = lane.sums(terms)
         sums[:, :7, :7] += corners.sums(terms)
         H = sums[:, 1:, 1:] + prior[:, None] * np.eye(8)
-        change -= RELAXATION * np.linalg.solve(H, sums[:, 1:, :1] + (prior * change)[..., None])[..., 0]
+        last, step = step, -np.linalg.solve(H, sums[:, 1:, :1] + (prior * change)[..., None])
+        went = step * _times(H, went, step - last)
+        change += went[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0
     change = change[:, :6]
     refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
@@ -78,8 +83,16 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     return refined, np.maximum(np.sqrt(variance * np.maximum(surprise, 1.0)), LEAST_SURE * np.abs(change))
 
 
+def _times(H: np.ndarray, went: np.ndarray, less: np.ndarray) -> np.ndarray:
+    """How many times longer steps (B, 8, 1) are to be, which became so much `less` as one `went`."""
+    squared = (H @ went).swapaxes(1, 2)
+    share = -(squared @ less) / (squared @ went + 1e-300)  # 0 where one went nowhere
+    return 1 / np.minimum(np.maximum(share, 1 / LONGEST), 1.0)
+
+
 class _Corners:
-    """Corners that were found again: products of their two rays, the second and the first, (B, 15, N)."""
+    """Corners that were found again: products of their rays, of the first with the second one of each corner
+    (B, 9, N), and of both with themselves (B, 18, N)."""
 
     def __init__(self, x: np.ndarray, t0: np.ndarray):
         """x (B, 9, 480) and the network's translations (B, 3)."""
@@ -93,15 +106,18 @@ class _Corners:
         share = np.where(in_front, AHEAD_SHARE, 1.0)
         self._found = x[:, 4] * share * (way_squared / (way_squared + LEAST_WAY_M**2))  # 0..1
         first, second = _rays(begin), _rays(begin + x[:, 2:4])
-        products = CANONICAL.fx * first[:, :, None] * second[:, None]
-        self._seen = np.concatenate([products.reshape(len(x), 9, -1), second, first], axis=1)
+        self._both = CANONICAL.fx * _products(first, second)
+        self._alone = np.concatenate([_products(second, second), _products(first, first)], axis=1)
 
     def sums(self, terms: np.ndarray) -> np.ndarray:
         """`_terms` of a motion -> (B, 7, 7), J' W J: the first column of J is the error, the pixels by which
         corners miss epipolar lines, the others how it changes with translation and rotation."""
-        seen = ((terms @ _EPIPOLAR).reshape(len(terms), -1, 15) @ self._seen).reshape(len(terms), 7, 5, -1)
-        across, normals = seen[:, :, 0], seen[:, :, 1:]
-        squared = np.einsum("bcn,bkcn->bkn", normals[:, 0], normals)  # and half its change
+        E = (terms @ _EPIPOLAR).reshape(-1, 7, 3, 3)
+        across = E.reshape(-1, 7, 9) @ self._both
+        # Squares of the lines' normals in frame k-1 and in k, and half their changes.
+        of_second = E[:, :1, :2].swapaxes(2, 3) @ E[:, :, :2]
+        of_first = E[:, :1, :, :2] @ E[:, :, :, :2].swapaxes(2, 3)
+        squared = np.stack([of_second, of_first], axis=2).reshape(-1, 7, 18) @ self._alone
         length_squared = squared[:, :1] + 1e-12
         squared[:, 0] = 0.0  # the first row is the error itself
         # The distance changes with its denominator too; without that the way is drawn to where most corners
@@ -148,6 +164,11 @@ def _in_lane(motion: np.ndarray) -> np.ndarray:
     return (np.abs(aside - bend * ahead**2 / 2) < LANE_M) & (np.abs(bend) * ahead < LANE_RAD)
 
 
+def _products(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Rays (B, 3, N) -> products of each component of the one with each of the other (B, 9, N)."""
+    return (first[:, :, None] * second[:, None]).reshape(len(first), 9, -1)
+
+
 def _rays(pixels: np.ndarray) -> np.ndarray:
     """(B, 2, N) -> (B, 3, N), z = 1."""
     rays = np.ones((len(pixels), 3, pixels.shape[2]))
@@ -181,17 +202,10 @@ def _terms(t: np.ndarray, R: np.ndarray, plane: np.ndarray) -> np.ndarray:
 
 
 def _epipolar(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(1, t) and (1, plane, R) -> (N, 7 * 5 * 15), by which to multiply `_Corners` seen.
-
-    Of the essential matrix and its changes by t and rotation: how far across each line, and the line's normal
-    in frame k-1 (of second rays) and in k (of first ones).
-    """
+    """(1, t) and (1, plane, R) -> (N, 7 * 3 * 3): the essential matrix, and its changes by t and rotation."""
     one, t, R = a[:, :1, None, None], geometry.skew(a[:, 1:])[:, None], b[:, 3:].reshape(-1, 1, 3, 3)
     E = np.concatenate([t @ R, one * _TURNS @ R, t @ _TURNS @ R], axis=1)
-    M = np.zeros((len(a), 7, 5, 15))
-    M[:, :, 0, :9] = E.reshape(-1, 7, 9)
-    M[:, :, 1:3, 9:12], M[:, :, 3:, 12:] = E[:, :, :2], E.swapaxes(2, 3)[:, :, :2]
-    return M.reshape(len(a), -1)
+    return E.reshape(len(a), -1)
 
 
 def _homography(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from distill_vo import settings as typed
 from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS
+from distill_vo.inference import Inference
 from distill_vo.networks import MOTION, YAW, NetworkSettings, PoseRegressor, Regression
 from distill_vo.refine import refine
 from distill_vo.trajectory import whole_file
@@ -67,6 +68,7 @@ class Student:
         self.front_end = FRONT_ENDS[settings.network.front_end]()
         # Few channels on small grids: a third less work with channels last.
         self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self._say = Inference(self.network)
         self.errors, self.squat = settings.errors, settings.squat
         self._sigma_scale, self._turning = np.array(settings.sigma_scale), np.array(settings.turning)
         self._scale = np.array([settings.way_scale] * 3 + [1.0] * 3)
@@ -74,7 +76,6 @@ class Student:
             # For a network this small one core is the fastest, and gives the same bits everywhere.
             torch.set_num_threads(1)
 
-    @torch.inference_mode()
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Front-end output (..., C, H, W) -> motions and their standard deviations (..., 6).
 
@@ -82,7 +83,7 @@ class Student:
         says is refined by what geometry says.
         """
         lead, x = x.shape[:-3], x.reshape(-1, *x.shape[-3:])
-        motion, sigma = self.refined(x, *in_numbers(self.network(torch.tensor(x).to(self.device))))
+        motion, sigma = self.refined(x, *self._say(x))
         return motion.reshape(*lead, MOTION), sigma.reshape(*lead, MOTION)
 
     def refined(self, x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,10 +12,11 @@ from safetensors.torch import save_file
 from distill_vo import student as student_file
 from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
-from distill_vo.frontend import DenseFlow
+from distill_vo.frontend import FRONT_ENDS, DenseFlow
+from distill_vo.inference import Inference
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.odometry import VisualOdometry
-from distill_vo.student import Student, StudentSettings, save
+from distill_vo.student import Student, StudentSettings, in_numbers, save
 
 SETTINGS = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2,
                            input_scale=8.0, motion_scale=(0.1, 0.1, 0.5, 0.01, 0.02, 0.01))
@@ -43,6 +44,18 @@ def test_a_loaded_student_has_the_settings_it_was_saved_with(file):
     student = Student.load(file, "cpu")
     assert student.settings == StudentSettings(SETTINGS, sigma_scale=(2.0,) * 6)
     assert student.name == "tiny"
+
+
+@pytest.mark.parametrize("settings", [
+    SETTINGS, dataclasses.replace(SETTINGS, bins=9, bin_centre=(0.0, 0, 0.9, 0, 0, 0), motion_from_bins=True),
+    OF_FRAMES], ids=["flow", "classifier", "frames"])
+def test_on_the_robot_a_network_says_what_it_said_in_training(settings):
+    network = PoseRegressor(settings).eval()
+    x = np.random.default_rng(0).normal(0, 20, (3, *FRONT_ENDS[settings.front_end].shape)).astype(np.float32)
+    with torch.inference_mode():
+        trained = in_numbers(network(torch.from_numpy(x)))
+    for said, expected in zip(Inference(network)(x), trained, strict=True):
+        np.testing.assert_allclose(said, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_at_twice_the_speed_translations_are_twice_as_large():
