@@ -19,6 +19,7 @@ FASTEST, ACCELERATION = 30.0, 2.0  # m/s, m/s^2, one sigma of a vehicle's of whi
 LASTING_S = 1.0  # over which an acceleration is forgotten (to 1/e)
 SLOWEST = 0.5  # m/s; above it a motion's sigma is a share of the way
 FAR = 2.0  # squared sigma beyond which a motion is believed less than it says
+MOST_LONGER = 2.0  # times than said; what is farther off is not only too short, and leads nowhere
 AHEAD = 2  # the optical axis
 
 
@@ -70,7 +71,8 @@ class Inertia:
         covariance = keep @ before.covariance @ keep.T + noise * gain[:, None] * gain  # Joseph's form
         now = replace(self, state=before.state + gain * off, covariance=covariance)
         motion, sigma = motion.copy(), sigma.copy()
-        motion[:3] *= now.state[0] / way if abs(way) > slow else 1.0
+        longer = now.state[0] / way if abs(way) > slow else 1.0
+        motion[:3] *= min(max(longer, 0.0), MOST_LONGER)
         # Where it is farther off than both allow, one of them is wrong by more than it says.
         motion[AHEAD], sigma[AHEAD] = now.state[0], np.sqrt(covariance[0, 0] * surprise)
         return motion, sigma, now

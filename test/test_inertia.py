@@ -46,6 +46,15 @@ def test_a_recording_that_begins_at_speed_or_at_a_stand_is_taken_as_it_is():
     assert followed(np.zeros(5))[0] == pytest.approx(np.zeros(5), abs=1e-9)
 
 
+@pytest.mark.parametrize("ahead_m", [0.1, -0.1])
+def test_a_motion_that_leads_elsewhere_is_not_drawn_out_to_the_length_of_the_way(ahead_m):
+    inertia = Inertia(np.array([0.0, 10.0, 0.0]), np.diag([0.0, 0.5, 0.5]) ** 2)
+    said = np.array([0.05, -0.3, ahead_m, 0.0, 0.0, 0.0])  # where 1 m was to be expected
+    motion, _, _ = inertia.update(said, np.full(6, 0.2), PERIOD_S)
+    assert motion[AHEAD] == pytest.approx(1.0, abs=0.1)
+    assert (np.abs(motion[:AHEAD]) <= 2 * np.abs(said[:AHEAD])).all()
+
+
 @pytest.mark.parametrize("brakes", [3.0, 8.0])
 def test_braking_is_followed(brakes):
     speeds = np.r_[np.full(20, 14.0), np.maximum(14.0 - brakes * PERIOD_S * np.arange(60), 0)]
