@@ -7,6 +7,7 @@ was damaged or changed is refused before any of it is used.
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,6 @@ class Student:
         self.front_end = FRONT_ENDS[settings.network.front_end]()
         # Few channels on small grids: a third less work with channels last.
         self.network = network.to(device, memory_format=torch.channels_last).eval()
-        self._say = Inference(self.network)
         self.errors, self.squat = settings.errors, settings.squat
         self._sigma_scale, self._turning = np.array(settings.sigma_scale), np.array(settings.turning)
         self._scale = np.array([settings.way_scale] * 3 + [1.0] * 3)
@@ -83,8 +83,16 @@ class Student:
         says is refined by what geometry says.
         """
         lead, x = x.shape[:-3], x.reshape(-1, *x.shape[-3:])
-        motion, sigma = self.refined(x, *self._say(x))
+        motion, sigma = self.refined(x, *self.said(x))
         return motion.reshape(*lead, MOTION), sigma.reshape(*lead, MOTION)
+
+    def said(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Front-end output (N, C, H, W) -> the network's motions and sigmas (N, 6)."""
+        return self._inference(x)
+
+    @cached_property
+    def _inference(self) -> Inference:
+        return Inference(self.network)
 
     def refined(self, x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Front-end output (N, C, H, W), the network's motions and sigmas (N, 6) -> the student's."""

@@ -31,6 +31,7 @@ class Figures:
     frames: int  # poses of the estimate that have a truth
     path_length_m: float  # of the estimate, before alignment
     truth_length_m: float | None = None  # over the same frames
+    segments: int = 0  # that t_err and r_err are means of
     t_err_percent: float | None = None
     r_err_deg_per_100m: float | None = None
     ate_m: float | None = None  # root mean square
@@ -139,7 +140,7 @@ def _kitti(poses: np.ndarray, truth: np.ndarray, its: np.ndarray) -> dict:
     translation, rotation = segment_errors(estimated, truth[frames])
     if len(translation) == 0:
         return {}
-    return {"t_err_percent": float(100 * translation.mean()),
+    return {"segments": len(translation), "t_err_percent": float(100 * translation.mean()),
             "r_err_deg_per_100m": float(100 * np.degrees(rotation.mean()))}
 
 

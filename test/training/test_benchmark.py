@@ -49,6 +49,17 @@ def test_what_cannot_be_computed_is_a_dash(truth):
     assert "| - | - |" in text
 
 
+def test_figures_of_all_sequences_are_means_over_all_segments(truth):
+    exact = benchmark.line("somebody", "00", truth, truth)
+    small = Trajectory(truth.stamps_ns[:151], truth.positions[:151] * 0.9, truth.quaternions[:151])
+    short = benchmark.line("somebody", "01", small, Trajectory(
+        truth.stamps_ns[:151], truth.positions[:151], truth.quaternions[:151]))
+    row = benchmark.together([exact, short])
+    # From every tenth frame on, 100, 200 and 300 m where there is as much: 31 in 300 m, 5 in 150 m.
+    assert row["none"]["t_err_percent"] == pytest.approx(5 / 36 * short["none"]["t_err_percent"], rel=1e-6)
+    assert row["frames"] == 452 and row["length_m"] == pytest.approx(450, rel=1e-3)
+
+
 def test_a_folder_without_sequences_is_refused(tmp_path):
     with pytest.raises(InputError, match="sequences"):
         benchmark.sequences(tmp_path)
