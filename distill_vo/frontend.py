@@ -71,11 +71,6 @@ class DenseFlow:
         return x[:2]
 
     @staticmethod
-    def found(x: np.ndarray) -> float:
-        """Share (0..1) of the cells whose corner was found again."""
-        return float(x[8].mean())
-
-    @staticmethod
     def moved_px(x: np.ndarray) -> float:
         """How far things moved in the image: the mean of | u | and | v |, canonical pixels."""
         return float(np.abs(x[:2]).mean())
@@ -186,11 +181,6 @@ class StackedFrames:
     @staticmethod
     def flow(x: np.ndarray) -> None:
         """Not known without matching."""
-
-    @staticmethod
-    def found(x: np.ndarray) -> float:
-        """No corner is sought."""
-        return 0.0
 
     @staticmethod
     def moved_px(x: np.ndarray) -> float:

@@ -19,7 +19,7 @@ FASTEST, ACCELERATION = 30.0, 2.0  # m/s, m/s^2, one sigma of a vehicle's of whi
 LASTING_S = 1.0  # over which an acceleration is forgotten (to 1/e)
 SLOWEST = 0.5  # m/s; above it a motion's sigma is a share of the way
 FAR = 2.0  # squared sigma beyond which a motion is believed less than it says
-MOST_LONGER = 2.0  # times than said; what is farther off is not only too short, and leads nowhere
+MOST_LONGER = 2.0  # times as long as was said; what was said shorter, or backwards, leads elsewhere too
 AHEAD = 2  # the optical axis
 
 
@@ -54,6 +54,7 @@ class Inertia:
         """A motion (6,) since the keyframe, `seconds` ago, and its sigma; optical axes, metres and radians.
 
         Both with the length of the way in line with inertia, its direction as it was; and what is known then.
+        Where it was said far too short or backwards, what leads aside is as uncertain as it is long.
         """
         before, slow = self.predict(seconds), SLOWEST * seconds
         way, seen = motion[AHEAD], 1 - self.squat * before.state[2]  # share of the way
@@ -72,7 +73,9 @@ class Inertia:
         now = replace(self, state=before.state + gain * off, covariance=covariance)
         motion, sigma = motion.copy(), sigma.copy()
         longer = now.state[0] / way if abs(way) > slow else 1.0
-        motion[:3] *= min(max(longer, 0.0), MOST_LONGER)
+        if not 0.0 <= longer <= MOST_LONGER:
+            sigma[:AHEAD] = np.hypot(sigma[:AHEAD], motion[:AHEAD])
+        motion[:AHEAD] *= min(max(longer, 0.0), MOST_LONGER)
         # Where it is farther off than both allow, one of them is wrong by more than it says.
         motion[AHEAD], sigma[AHEAD] = now.state[0], np.sqrt(covariance[0, 0] * surprise)
         return motion, sigma, now

@@ -1,9 +1,11 @@
 """What a network says, with as few calls as there are layers.
 
 To a network as small as a student's, modules and tensors of a few numbers take longer than its sums: so what
-is done before and after the layers is done in NumPy, and the layers' functions are called by themselves. What
-comes out is what networks.py gives, where it is told why.
+is done before and after the layers is done in NumPy, and the layers' functions are called by themselves. It
+gives what PoseRegressor.forward gives, to rounding; the reasons are told there.
 """
+
+import math
 
 import numpy as np
 import torch
@@ -23,8 +25,9 @@ from distill_vo.networks import (
 
 
 class Inference:
-    """A trained network without LSTM, on its device."""
+    """A network that has learned, without LSTM, on its device; its weights must not change any more."""
 
+    @torch.no_grad()
     def __init__(self, network: PoseRegressor):
         self._settings = network.settings
         self._convolutions = [(layer.weight, layer.bias, layer.stride, layer.padding)
@@ -33,10 +36,11 @@ class Inference:
         head = network.logits if self._settings.motion_from_bins else network.motion
         self._head = (torch.cat([network.log_sigma.weight, head.weight]),
                       torch.cat([network.log_sigma.bias, head.bias]))
-        self._motion_scale = np.array(self._settings.motion_scale)
-        self._bin_values = network.bin_values.cpu().numpy().astype(float)
+        self._motion_scale = network.motion_scale.cpu().numpy()
+        self._bin_values = network.bin_values.cpu().numpy()
 
     @torch.inference_mode()
+    @np.errstate(over="ignore")
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Front-end output (N, C, H, W) -> motions and sigmas (N, 6) float64, metres and radians."""
         x, unit = self._scaled(x)
@@ -46,21 +50,23 @@ class Inference:
         x = x.flatten(1)
         for layer in self._linear:
             x = leaky_relu(linear(x, *layer), LEAK, inplace=True)
-        said = linear(x, *self._head).cpu().numpy().astype(float)
+        log_sigma, motion = np.split(linear(x, *self._head).cpu().numpy(), [MOTION], axis=1)
         unit = unit * self._motion_scale
-        sigma = np.exp(SIGMA_FLOOR) * (1 + np.exp(said[:, :MOTION])) * unit  # e to the softplus
-        if not self._settings.motion_from_bins:
-            return said[:, MOTION:] * unit, sigma
-        logits = said[:, MOTION:].reshape(-1, *self._bin_values.shape)
-        likely = np.exp(logits - logits.max(-1, keepdims=True))
-        return (likely * self._bin_values).sum(-1) / likely.sum(-1), sigma
+        sigma = math.exp(SIGMA_FLOOR) * (1 + np.exp(log_sigma)) * unit  # e to the softplus
+        if self._settings.motion_from_bins:
+            logits = motion.reshape(-1, *self._bin_values.shape)
+            likely = np.exp(logits - logits.max(-1, keepdims=True))
+            motion = (likely * self._bin_values).sum(-1) / likely.sum(-1)
+        else:
+            motion = motion * unit
+        return motion.astype(float), sigma.astype(float)
 
     def _scaled(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `PoseRegressor._scaled`."""
         settings = self._settings
         if settings.front_end != "dense_flow":
             x = (x - np.float32(settings.input_offset)) / np.float32(settings.input_scale)
-            return x, np.ones((len(x), MOTION))
+            return x, np.ones((len(x), MOTION), np.float32)
         x = x[:, :4] * np.float32([1 / settings.input_scale] * 2 + [ROAD_PIXEL_M] * 2)[:, None, None]
         near = x[:, 3, NEAR_ROAD[0], NEAR_ROAD[1]].reshape(len(x), -1)
         middle = (near.shape[1] - 1) // 2  # the lower of the two medians
@@ -68,4 +74,4 @@ class Inference:
         unit = np.maximum(moved, np.float32(SHORTEST_UNIT_M))
         in_units = np.minimum(np.maximum(x / unit[..., None, None], -MOST_IN_UNITS), MOST_IN_UNITS)
         return (np.concatenate([x[:, :2], in_units], axis=1),
-                np.concatenate([unit.repeat(3, axis=1), np.ones((len(x), 3))], axis=1))
+                np.concatenate([unit.repeat(3, axis=1), np.ones((len(x), 3), np.float32)], axis=1))

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -93,6 +94,10 @@ class Regression(NamedTuple):
     hint: Tensor  # (..., width) output of the hint layer
     logits: Tensor | None  # (..., 6, bins) of the binned motion
     state: tuple[Tensor, Tensor] | None  # the LSTM's, to be handed to the next call
+
+    def in_numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Motions and sigmas (..., 6) float64."""
+        return tuple(part.double().cpu().numpy() for part in (self.motion, self.log_sigma.exp()))
 
 
 class PoseRegressor(nn.Module):

@@ -48,9 +48,6 @@ FARTHEST_FLOW_PX = 24.0  # mean motion since a keyframe of long ago beyond which
 MAX_GAP_S = 1.0  # without seeing anything; beyond it the motion is not measured
 # Shares of the view that the flow explains. On rendered streets it is never less than 0.4.
 SEEN_WELL, SEEN_AT_ALL = 0.35, 0.2
-# Where so many cells' corners are found again it need not be asked: of views that have nothing to do with
-# each other it is a hundredth of them, and never more than a fifth.
-FOUND_WELL = 0.25
 # The student's sigma was learned while driving. Where next to nothing moves, next to nothing can be wrong,
 # and flow up to NOISE_PX is the sensor's noise.
 STILL_FLOW_PX, STILL_SIGMA, NOISE_PX = 0.5, 0.1, 0.2
@@ -178,13 +175,13 @@ class VisualOdometry:
         if unseen_s > self.max_gap_s or too_far or self._is_frozen(frame):
             return None
         x = self.student.front_end(keyframe.frame, frame)
-        seen = SEEN_WELL
-        if self.student.front_end.found(x) < FOUND_WELL:
-            seen = followed(keyframe.frame, frame, self.student.front_end.flow(x))
+        seen = followed(keyframe.frame, frame, self.student.front_end.flow(x))
         if seen < SEEN_AT_ALL:
             return None
         moved_px = self.student.front_end.moved_px(x)
         said, sigma = self.student(x)
+        if not np.isfinite(sigma).all():
+            return None
         said = said * self._height_scale * min(max(moved_px / NOISE_PX - 1.0, 0.0), 1.0)
         still = min(max(moved_px / STILL_FLOW_PX, STILL_SIGMA), 1.0)
         sigma = sigma * self._height_scale * (still * max(1.0, SEEN_WELL / seen))

@@ -24,9 +24,10 @@ from distill_vo.frame import (
     seen_on_road,
 )
 
-# Steps with robust weights fall short: each is made longer by as much as the one before fell short (Aitken's
-# delta-squared process), up to so many times, and so is the first.
-STEPS, LONGEST = 3, 2.0
+# Steps with robust weights fall short: each is made longer by as much as the one before fell short, up to so
+# many times; the first by that much. Source: Irons, Tuck, "A version of the Aitken accelerator for computer
+# iteration", International Journal for Numerical Methods in Engineering, 1969.
+STEPS, LONGEST = 4, 2.0
 WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network is believed beside geometry
 # One sigma, share of the way: networks learned on views that look along it, and the odometry's do so to a
 # third of a degree. Were they believed, no camera's yaw would ever be seen.
@@ -83,10 +84,11 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     return refined, np.maximum(np.sqrt(variance * np.maximum(surprise, 1.0)), LEAST_SURE * np.abs(change))
 
 
-def _times(H: np.ndarray, went: np.ndarray, less: np.ndarray) -> np.ndarray:
-    """How many times longer steps (B, 8, 1) are to be, which became so much `less` as one `went`."""
-    squared = (H @ went).swapaxes(1, 2)
-    share = -(squared @ less) / (squared @ went + 1e-300)  # 0 where one went nowhere
+def _times(H: np.ndarray, went: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """How many times longer a step is to be, (B, 1, 1): by `change` (B, 8, 1) it differs from the one before,
+    since one `went` so far (B, 8, 1); lengths are measured by H (B, 8, 8)."""
+    along = (H @ went).swapaxes(1, 2)
+    share = -(along @ change) / (along @ went + 1e-300)  # of what was left, that a step takes away
     return 1 / np.minimum(np.maximum(share, 1 / LONGEST), 1.0)
 
 
@@ -118,7 +120,7 @@ class _Corners:
         of_second = E[:, :1, :2].swapaxes(2, 3) @ E[:, :, :2]
         of_first = E[:, :1, :, :2] @ E[:, :, :, :2].swapaxes(2, 3)
         squared = np.stack([of_second, of_first], axis=2).reshape(-1, 7, 18) @ self._alone
-        length_squared = squared[:, :1] + 1e-12
+        length_squared = np.maximum(squared[:, :1], 1e-12)
         squared[:, 0] = 0.0  # the first row is the error itself
         # The distance changes with its denominator too; without that the way is drawn to where most corners
         # are.

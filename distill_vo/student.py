@@ -20,7 +20,7 @@ from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS
 from distill_vo.inference import Inference
-from distill_vo.networks import MOTION, YAW, NetworkSettings, PoseRegressor, Regression
+from distill_vo.networks import MOTION, YAW, NetworkSettings, PoseRegressor
 from distill_vo.refine import refine
 from distill_vo.trajectory import whole_file
 from distill_vo.uncertainty import ErrorModel
@@ -31,6 +31,7 @@ DEVICES = ("auto", "cpu", "cuda")
 WAY_SCALES = (0.5, 2.0)
 MOST_SQUAT = 0.1
 MOST_TURNING = 1e5
+MOST_MOTION = 1e3  # m, rad
 LARGEST_BYTES = 500_000_000  # a student is a few MB; beyond this the file is something else
 
 
@@ -97,7 +98,8 @@ class Student:
     def refined(self, x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Front-end output (N, C, H, W), the network's motions and sigmas (N, 6) -> the student's."""
         sigma = sigma * self._sigma_scale
-        if self.front_end.has_corners and np.isfinite(sigma).all():
+        # What no camera does between two images is left to be found implausible.
+        if self.front_end.has_corners and (np.abs(motion) + sigma < MOST_MOTION).all():
             motion, sigma = refine(x, motion, sigma)
         return motion * self._scale, in_turns(motion, sigma, self._turning) * self._scale
 
@@ -112,7 +114,8 @@ class Student:
                              "`python -m training distil`.")
         student = cls(network, settings, path.stem, digest, device)
         try:
-            is_usable = np.isfinite(student(np.zeros(student.front_end.shape, np.float32))).all()
+            with np.errstate(all="ignore"):
+                is_usable = np.isfinite(student(np.zeros(student.front_end.shape, np.float32))).all()
         except RuntimeError:
             is_usable = False
         if not is_usable:
@@ -127,11 +130,6 @@ def in_turns(motion: np.ndarray, sigma: np.ndarray, turning: np.ndarray) -> np.n
     A camera that turns moves aside as it does, and sees the one almost as the other.
     """
     return sigma * np.sqrt(1 + turning * motion[:, YAW:YAW + 1]**2)
-
-
-def in_numbers(out: Regression) -> tuple[np.ndarray, np.ndarray]:
-    """What a network says -> motions and sigmas (..., 6)."""
-    return out.motion.double().cpu().numpy(), out.log_sigma.exp().double().cpu().numpy()
 
 
 def load_network(path: str | Path) -> tuple[PoseRegressor, StudentSettings, str]:

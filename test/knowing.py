@@ -24,9 +24,6 @@ class NumberReader:
     def flow(self, x):
         return None
 
-    def found(self, x):
-        return 0.0
-
     def moved_px(self, x):
         return self.flow_px
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from distill_vo.frontend import FRONT_ENDS, DenseFlow
 from distill_vo.inference import Inference
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.odometry import VisualOdometry
-from distill_vo.student import Student, StudentSettings, in_numbers, save
+from distill_vo.student import Student, StudentSettings, save
 
 SETTINGS = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2,
                            input_scale=8.0, motion_scale=(0.1, 0.1, 0.5, 0.01, 0.02, 0.01))
@@ -47,13 +48,15 @@ def test_a_loaded_student_has_the_settings_it_was_saved_with(file):
 
 
 @pytest.mark.parametrize("settings", [
-    SETTINGS, dataclasses.replace(SETTINGS, bins=9, bin_centre=(0.0, 0, 0.9, 0, 0, 0), motion_from_bins=True),
-    OF_FRAMES], ids=["flow", "classifier", "frames"])
+    SETTINGS, dataclasses.replace(SETTINGS, bins=9, bin_centre=(0.0, 0, 0.9, 0, 0, 0)),
+    dataclasses.replace(SETTINGS, bins=9, bin_centre=(0.0, 0, 0.9, 0, 0, 0), motion_from_bins=True),
+    OF_FRAMES], ids=["flow", "with bins", "classifier", "frames"])
 def test_on_the_robot_a_network_says_what_it_said_in_training(settings):
     network = PoseRegressor(settings).eval()
-    x = np.random.default_rng(0).normal(0, 20, (3, *FRONT_ENDS[settings.front_end].shape)).astype(np.float32)
+    front_end = FRONT_ENDS[settings.front_end]
+    x = np.random.default_rng(0).uniform(0, 40, (3, *front_end.shape)).astype(front_end.dtype)
     with torch.inference_mode():
-        trained = in_numbers(network(torch.from_numpy(x)))
+        trained = network(torch.from_numpy(x).float()).in_numbers()
     for said, expected in zip(Inference(network)(x), trained, strict=True):
         np.testing.assert_allclose(said, expected, rtol=1e-4, atol=1e-6)
 
@@ -166,8 +169,21 @@ def hostile_file(path, **changes):
     ({"turning": [float("inf")] * 6}, "turning"),
     ({"squat": -0.02}, "squat"), ({"squat": float("nan")}, "squat"),
     ({"fully_connected": [10**6, 10**6]}, "do not fit"), ({"lstm_layers": 10**9}, "lstm_layers"),
-    ({"motion_scale": [1.0]}, "motion_scale"), ({"input_scale": 0.0}, "input_scale"),
+    ({"motion_scale": [1.0]}, "motion_scale"), ({"motion_scale": [1e160] * 6}, "finite"),
+    ({"input_scale": 0.0}, "input_scale"),
     ({"input_offset": float("inf")}, "input_offset")])
 def test_settings_that_no_student_can_have_are_refused_before_memory_is_taken(tmp_path, changes, said):
     with pytest.raises(InputError, match=said):
         Student.load(hostile_file(tmp_path / "hostile.safetensors", **changes), "cpu")
+
+
+@pytest.mark.parametrize(("layer", "weight"), [("log_sigma", 1e2), ("motion", 1e20)])
+def test_what_weights_that_blow_up_say_is_not_published(tmp_path, layer, weight):
+    network = PoseRegressor(SETTINGS)
+    torch.nn.init.constant_(getattr(network, layer).weight, weight)
+    save(tmp_path / "wild.safetensors", network, StudentSettings(SETTINGS))
+    odometry = VisualOdometry(Student.load(tmp_path / "wild.safetensors", "cpu"), CANONICAL)
+    scene = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (192, 800), np.uint8), (0, 0), 2)
+    for i in range(6):
+        estimate = odometry.track(i * 100_000_000, scene[:, 8 * i:640 + 8 * i])
+        assert np.isfinite(estimate.pose_covariance).all() and np.abs(estimate.pose).max() < 1e3

@@ -25,11 +25,6 @@ def followed_by_flow(view: np.ndarray) -> float:
     return followed(first, second, DenseFlow.flow(DenseFlow()(first, second)))
 
 
-def corners_found(view: np.ndarray) -> float:
-    """Share of cells whose corners in the look straight ahead are found again."""
-    return DenseFlow.found(DenseFlow()(SEE(look(0)), SEE(view)))
-
-
 @pytest.mark.parametrize("view", [
     np.zeros((192, 640)), np.full((192, 640), 255), RNG.normal(5, 3, (192, 640)),
     128 + RNG.normal(0, 3, (192, 640)), np.linspace(0, 60, 640) + RNG.normal(0, 3, (192, 640)),
@@ -37,21 +32,18 @@ def corners_found(view: np.ndarray) -> float:
 def test_there_is_nothing_to_follow_without_light_or_contrast(view):
     view = np.clip(view, 0, 255).astype(np.uint8)
     assert texture(SEE(view)) < 0.15 and followed_by_flow(view) < 0.15
-    assert corners_found(view) < 0.2
 
 
 def test_a_textured_view_is_followed_whatever_its_exposure():
     assert texture(SEE(look(0))) > 0.95
     for current in (look(6, 2), look(6, 2) // 2):
         assert followed_by_flow(current) > 0.8
-    assert corners_found(look(6, 2)) > 0.8
 
 
 @pytest.mark.parametrize("current", [look(0)[::-1].copy(), look(150), look(0)[:, ::-1].copy()],
                          ids=["upside down", "too far", "mirrored"])
 def test_what_the_flow_cannot_explain_is_not_followed(current):
     assert followed_by_flow(current) < 0.15
-    assert corners_found(current) < 0.2
 
 
 def test_without_flow_the_poorer_view_counts():

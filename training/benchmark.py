@@ -24,7 +24,7 @@ from distill_vo.errors import InputError
 from distill_vo.evaluation.report import as_camera, summary, write_results
 from distill_vo.odometry import VisualOdometry
 from distill_vo.sources import Source, open_source
-from distill_vo.student import Student, in_numbers, load_network, student_names
+from distill_vo.student import Student, load_network, student_names
 from distill_vo.trajectory import Trajectory, write_whole
 from training.results import provenance
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
         if truth.exists():
             lines.append(line(file.parent.name, file.stem, trajectory.read(file), trajectory.read(truth)))
     rows = [list(group) for _, group in groupby(lines, key=itemgetter("name"))]
-    content = provenance() | {"lines": [row for group in rows for row in [*group, together(group)]]}
+    content = provenance() | {"lines": [row for group in rows for row in group + together(group)]}
     write_whole(args.out / "benchmark.json", json.dumps(content, indent=1) + "\n")
     write_whole(args.out / "benchmark.md", markdown(content))
     print(markdown(content))
@@ -66,16 +66,17 @@ def run(args: argparse.Namespace) -> None:
 class DrivingTeacher(Student):
     """A teacher that drives as students do, and goes on from the state in which the last input left it."""
 
-    _state = None
+    _state = None  # at rest
 
     @torch.inference_mode()
     def said(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         out = self.network(torch.from_numpy(x).to(self.device), self._state)
         self._state = out.state
-        return in_numbers(out)
+        return out.in_numbers()
 
 
 def load_teacher(path: Path) -> Student:
+    """Raises InputError."""
     network, settings, digest = load_network(path)
     return DrivingTeacher(network, settings, path.stem, digest)
 
@@ -137,17 +138,23 @@ def line(who: str, sequence: str, estimate: Trajectory, truth: Trajectory) -> di
             **{a: {key: f[key] for key in ("segments", *dict(FIGURES))} for a, f in figures.items()}}
 
 
-def together(rows: list[dict]) -> dict:
-    """One row for all sequences: means over all their segments, as KITTI's benchmark has them."""
-    row = {"name": rows[0]["name"], "sequence": "all", "frames": sum(row["frames"] for row in rows),
-           "length_m": sum(row["length_m"] for row in rows)}
+def together(rows: list[dict]) -> list[dict]:
+    """A row for all sequences of one name: means over all their segments, as KITTI has them of its own.
+
+    None where there is but one with segments.
+    """
+    measured = [row for row in rows if row["none"]["segments"]]
+    if len(measured) < 2:
+        return []
+    whole = {"name": rows[0]["name"], "sequence": "+".join(row["sequence"] for row in measured),
+             **{key: sum(row[key] for row in measured) for key in ("frames", "length_m")}}
     for alignment in ALIGNMENTS:
-        parts = [row[alignment] for row in rows if row[alignment]["segments"]]
+        parts = [row[alignment] for row in measured]
         segments = [part["segments"] for part in parts]
-        row[alignment] = {"segments": sum(segments), "ate_m": None} | {
-            key: float(np.average([part[key] for part in parts], weights=segments)) if parts else None
+        whole[alignment] = {"segments": sum(segments), "ate_m": None} | {
+            key: float(np.average([part[key] for part in parts], weights=segments))
             for key in ("t_err_percent", "r_err_deg_per_100m")}
-    return row
+    return [whole]
 
 
 def markdown(content: dict) -> str:
@@ -158,7 +165,8 @@ def markdown(content: dict) -> str:
         f"`{content['command']}`, commit {content['commit']}, {content['date']}, {content['machine']}.", "",
         "Students learned on rendered streets only. Sequences with fewer frames than KITTI's are excerpts, "
         "not the benchmark. Truth that was interpolated begins with its first measurement. t_err and r_err "
-        "are over 100 to 800 m, of all over all of their segments; a dash: the path is shorter.", "",
+        "are over 100 to 800 m, of several sequences over all their segments; a dash: the path is shorter, "
+        "or they are several.", "",
         "| | sequence | frames | m | " + " | ".join(heads) + " | ms |", "|---" * (len(heads) + 5) + "|"]
     for row in content["lines"]:
         cells = [row["name"], row["sequence"], str(row["frames"]), f"{row['length_m']:.0f}"]

@@ -10,7 +10,7 @@ from distill_vo import geometry
 from distill_vo.evaluation.metrics import align, segment_errors
 from distill_vo.inertia import Inertia
 from distill_vo.networks import PoseRegressor
-from distill_vo.student import Student, in_numbers
+from distill_vo.student import Student
 from training.data.cache import PairCache
 from training.data.drive import DT
 from training.twins import levelled
@@ -35,7 +35,7 @@ def predict(network: PoseRegressor, inputs: np.ndarray, device) -> Prediction:
         chunk = inputs[start:start + CHUNK].astype(np.float32)
         out = network(torch.from_numpy(chunk).to(device), state)
         state = out.state
-        motion, sigma = in_numbers(out)
+        motion, sigma = out.in_numbers()
         motions.append(motion)
         sigmas.append(sigma)
         hints.append(out.hint.cpu().numpy())

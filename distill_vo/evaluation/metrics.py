@@ -31,7 +31,7 @@ class Figures:
     frames: int  # poses of the estimate that have a truth
     path_length_m: float  # of the estimate, before alignment
     truth_length_m: float | None = None  # over the same frames
-    segments: int = 0  # that t_err and r_err are means of
+    segments: int = 0  # KITTI's, of which t_err and r_err are the means
     t_err_percent: float | None = None
     r_err_deg_per_100m: float | None = None
     ate_m: float | None = None  # root mean square

@@ -50,14 +50,16 @@ def test_what_cannot_be_computed_is_a_dash(truth):
 
 
 def test_figures_of_all_sequences_are_means_over_all_segments(truth):
-    exact = benchmark.line("somebody", "00", truth, truth)
-    small = Trajectory(truth.stamps_ns[:151], truth.positions[:151] * 0.9, truth.quaternions[:151])
-    short = benchmark.line("somebody", "01", small, Trajectory(
-        truth.stamps_ns[:151], truth.positions[:151], truth.quaternions[:151]))
-    row = benchmark.together([exact, short])
-    # From every tenth frame on, 100, 200 and 300 m where there is as much: 31 in 300 m, 5 in 150 m.
-    assert row["none"]["t_err_percent"] == pytest.approx(5 / 36 * short["none"]["t_err_percent"], rel=1e-6)
-    assert row["frames"] == 452 and row["length_m"] == pytest.approx(450, rel=1e-3)
+    long, short, shortest = (Trajectory(truth.stamps_ns[:n], truth.positions[:n], truth.quaternions[:n])
+                             for n in (296, 156, 56))
+    small = Trajectory(short.stamps_ns, short.positions * 0.9, short.quaternions)
+    rows = [benchmark.line("somebody", name, *pair) for name, pair in (
+        ("00", (long, long)), ("01", (small, short)), ("02", (shortest, shortest)))]
+    (row,) = benchmark.together(rows)
+    # From every tenth frame on, 100 and 200 m where there is as much: 30 in 295 m, 6 in 155 m, none in 55 m.
+    assert row["none"]["t_err_percent"] == pytest.approx(6 / 36 * rows[1]["none"]["t_err_percent"], rel=1e-6)
+    assert row["sequence"] == "00+01" and row["frames"] == 296 + 156
+    assert benchmark.together(rows[1:]) == []
 
 
 def test_a_folder_without_sequences_is_refused(tmp_path):
