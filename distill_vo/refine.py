@@ -119,7 +119,7 @@ class _Corners:
         # Squares of the lines' normals in frame k-1 and in k, and half their changes.
         of_second = E[:, :1, :2].swapaxes(2, 3) @ E[:, :, :2]
         of_first = E[:, :1, :, :2] @ E[:, :, :, :2].swapaxes(2, 3)
-        squared = np.stack([of_second, of_first], axis=2).reshape(-1, 7, 18) @ self._alone
+        squared = np.concatenate([of_second, of_first], axis=2).reshape(-1, 7, 18) @ self._alone
         length_squared = np.maximum(squared[:, :1], 1e-12)
         squared[:, 0] = 0.0  # the first row is the error itself
         # The distance changes with its denominator too; without that the way is drawn to where most corners
