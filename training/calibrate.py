@@ -36,8 +36,9 @@ from training.validate import forward_drives, in_line, refined_by
 # Motions over which an error is forgotten: at once, over a bump, over a bend, never within a drive.
 LENGTHS = (0.0, 3.0, 30.0, 1000.0)
 SPANS = (1, 2, 3, 5, 10, 20, 40, 80, 160, 320)  # motions over which errors are added up
-# One sigma of how well a robot knows its camera's height, and each axis of its mounting. Streets know both.
-HEIGHT_ERROR, MOUNTING_ERROR_RAD = 0.03, np.radians(0.3)
+# One sigma of how well a robot knows its camera: its height, each axis of its mounting, its focal length (for
+# KITTI's one camera it was found as 707, 719 and 722 pixels on different days). Streets know all of it.
+HEIGHT_ERROR, MOUNTING_ERROR_RAD, FOCAL_ERROR = 0.03, np.radians(0.3), 0.01
 # One sigma of how well a drive's view is levelled, down and to the right. `nees` finds two thirds of it on
 # rendered drives; it stays, for on real roads a student is too sure as it is.
 LEVEL_ERROR_RAD = np.radians([0.21, 0.22])
@@ -72,7 +73,7 @@ def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
 
     The scale is the median over the drives: it is wrong by the drive, and on a few the student fails. For the
     errors each drive counts four times, with its view off level to either side, and with the camera's height
-    told too large and too small and its mounting turned.
+    and focal length told too large and too small and its mounting turned.
     """
     settings = replace(student.settings, way_scale=1.0, turning=(0.0,) * MOTION)
     plain = Student(student.network, settings, student.name, device=student.device)
@@ -137,10 +138,13 @@ def turning_of(drives: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> np.nd
 
 
 def mistaken(motions: np.ndarray, scale: float, sigmas: float) -> np.ndarray:
-    """Motions (N, 6) as told by who takes the camera for so many sigmas higher and turned, times scale."""
+    """Motions (N, 6) as told by who takes the camera for so many sigmas higher, turned and of longer focal
+    length, times scale."""
     R = geometry.rotation_exp(np.full(3, sigmas * MOUNTING_ERROR_RAD))
     turned = (motions.reshape(-1, 2, 3) @ R.T).reshape(-1, 6)
-    return turned * np.array([scale * (1 + sigmas * HEIGHT_ERROR)] * 3 + [1.0] * 3)
+    # Of a longer focal length the road seems farther and moves more, and turns seem smaller.
+    longer, smaller = 1 + sigmas * np.hypot(HEIGHT_ERROR, FOCAL_ERROR), 1 - sigmas * FOCAL_ERROR
+    return turned * np.array([scale * longer] * 3 + [smaller] * 3)
 
 
 def _length(motions: np.ndarray) -> float:

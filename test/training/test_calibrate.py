@@ -7,7 +7,7 @@ from distill_vo.errors import InputError
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.student import Student, StudentSettings
 from training import calibrate
-from training.calibrate import HEIGHT_ERROR, LENGTHS, error_model, mistaken
+from training.calibrate import FOCAL_ERROR, HEIGHT_ERROR, LENGTHS, error_model, mistaken
 
 SETTINGS = NetworkSettings("dense_flow", ((3, 2, 4),), (16,), hint_layer=1)
 
@@ -31,11 +31,12 @@ def test_few_motions_on_which_everything_fails_do_not_blur_all_others():
     assert np.all(error_model(list(errors)).total < 1.3)
 
 
-def test_who_takes_the_camera_for_higher_and_turned_tells_other_motions():
-    motions = np.array([[0.0, 0.0, 2.0, 0.0, 0.0, 0.0]])
-    np.testing.assert_allclose(mistaken(motions, 1.5, 0), 1.5 * motions)
+def test_who_takes_the_camera_for_another_tells_other_motions():
+    motions = np.array([[0.0, 0.0, 2.0, 0.0, 0.1, 0.0]])
+    np.testing.assert_allclose(mistaken(motions, 1.5, 0), motions * [1.5, 1.5, 1.5, 1, 1, 1])
     (told,) = mistaken(motions, 1.0, 1)
-    assert np.linalg.norm(told[:3]) == pytest.approx(2 * (1 + HEIGHT_ERROR))
+    assert np.linalg.norm(told[:3]) == pytest.approx(2 * (1 + np.hypot(HEIGHT_ERROR, FOCAL_ERROR)))
+    assert np.linalg.norm(told[3:]) == pytest.approx(0.1 * (1 - FOCAL_ERROR))
     assert np.degrees(np.arctan2(told[:2], told[2])) == pytest.approx([0.3, -0.3], abs=0.01)
 
 
