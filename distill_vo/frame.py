@@ -11,6 +11,9 @@ import numpy as np
 from distill_vo.camera import CANONICAL, Camera, looking
 from distill_vo.errors import InputError
 
+# Some builds of OpenCV have Intel's IPP. On images this small it takes longer, and it rounds otherwise.
+cv2.ipp.setUseIPP(False)
+
 CELL = 16  # pixels a side
 GRID = (CANONICAL.width // CELL, CANONICAL.height // CELL)  # columns, rows
 LEAST_CORNER = 2e-3  # smaller eigenvalue of `detail`'s gradients; what is below it slides along its edge
