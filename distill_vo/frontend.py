@@ -130,14 +130,17 @@ def _correlation(image: np.ndarray, patch: np.ndarray) -> np.ndarray:
     """Correlation coefficient of a patch with each place of an image; OpenCV's is slow for so few places."""
     rows, columns = patch.shape
     patch = patch - patch.mean()
-    shape = image.shape[0] - rows + 1, image.shape[1] - columns + 1, rows, columns
-    # sliding_window_view takes as long over its arguments as all the rest.
-    places = np.lib.stride_tricks.as_strided(image, shape, 2 * image.strides, writeable=False)
-    alike = (places.reshape(-1, patch.size) @ patch.ravel()).reshape(shape[:2])
+    down, aside = image.shape[0] - rows + 1, image.shape[1] - columns + 1
+    # Each row of the one with each of the other, for each shift aside; then sums over those that meet.
+    row, pixel = image.strides
+    shifted = np.ndarray((aside, len(image), columns), image.dtype, image, 0, (pixel, row, pixel))
+    products = shifted @ patch.T
+    shift, row, pixel = products.strides
+    meeting = np.ndarray((down, aside, rows), products.dtype, products, 0, (row, shift, row + pixel))
     sums, squares = (total[rows:, columns:] - total[:-rows, columns:] - total[rows:, :-columns]
                      + total[:-rows, :-columns] for total in cv2.integral2(image))
     spread = squares - sums**2 / patch.size
-    return alike / np.sqrt(np.maximum(spread, 1.0) * max((patch**2).sum(), 1.0))
+    return meeting.sum(axis=2) / np.sqrt(np.maximum(spread, 1.0) * max((patch**2).sum(), 1.0))
 
 
 def _cells(flow: np.ndarray) -> np.ndarray:
