@@ -12,6 +12,7 @@ Transactions on Aerospace and Electronic Systems, 1970.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,22 @@ SLOWEST = 0.5  # m/s; above it a motion's sigma is a share of the way
 FAR = 2.0  # squared sigma beyond which a motion is believed less than it says
 MOST_LONGER = 2.0  # times as long as was said; what was said shorter, or backwards, leads elsewhere too
 AHEAD = 2  # the optical axis
+
+
+@lru_cache(maxsize=16)  # cameras have but few periods
+def _process(seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """How the state goes on for so long, and the covariance that comes to it, both (3, 3)."""
+    T, r = LASTING_S, seconds / LASTING_S
+    e = np.exp(-r)
+    F = np.array([[1.0, seconds, T**2 * (e - 1 + r)], [0.0, 1.0, T * (1 - e)], [0.0, 0.0, e]])
+    way = 1 - e**2 + 2 * r + 2 * r**3 / 3 - 2 * r**2 - 4 * r * e
+    way_speed = e**2 + 1 - 2 * e + 2 * r * e - 2 * r + r**2
+    way_acceleration, speed_acceleration = 1 - e**2 - 2 * r * e, e**2 + 1 - 2 * e
+    Q = np.array([[way, way_speed, way_acceleration],
+                  [way_speed, 4 * e - 3 - e**2 + 2 * r, speed_acceleration],
+                  [way_acceleration, speed_acceleration, 1 - e**2]])
+    units = ACCELERATION * np.array([[T**2], [T], [1.0]])
+    return F, Q * (units * units.T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +53,8 @@ class Inertia:
 
     def predict(self, seconds: float) -> "Inertia":
         """So much later, when nothing was seen."""
-        T, r = LASTING_S, seconds / LASTING_S
-        e = np.exp(-r)
-        F = np.array([[1.0, seconds, T**2 * (e - 1 + r)], [0.0, 1.0, T * (1 - e)], [0.0, 0.0, e]])
-        way = 1 - e**2 + 2 * r + 2 * r**3 / 3 - 2 * r**2 - 4 * r * e
-        way_speed = e**2 + 1 - 2 * e + 2 * r * e - 2 * r + r**2
-        way_acceleration, speed_acceleration = 1 - e**2 - 2 * r * e, e**2 + 1 - 2 * e
-        Q = np.array([[way, way_speed, way_acceleration],
-                      [way_speed, 4 * e - 3 - e**2 + 2 * r, speed_acceleration],
-                      [way_acceleration, speed_acceleration, 1 - e**2]])
-        units = ACCELERATION * np.array([[T**2], [T], [1.0]])
-        return replace(self, state=F @ self.state,
-                       covariance=F @ self.covariance @ F.T + Q * (units * units.T))
+        F, Q = _process(seconds)
+        return replace(self, state=F @ self.state, covariance=F @ self.covariance @ F.T + Q)
 
     def update(self, motion: np.ndarray, sigma: np.ndarray,
                seconds: float) -> tuple[np.ndarray, np.ndarray, "Inertia"]:

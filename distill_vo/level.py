@@ -54,7 +54,7 @@ class Level:
         if self._looks_down is None:
             return
         self._way += motion[:3]
-        if np.linalg.norm(self._way) >= STEP_M:
+        if self._way @ self._way >= STEP_M**2:
             missing = missing_pitch(self._way, self._looks_down)
             if missing is not None:
                 self._turn_by(self._gain * missing, 0.0)
@@ -85,5 +85,6 @@ def straight_way(motions: np.ndarray) -> np.ndarray:
     """Motions (..., 6), optical axes -> metres to the right and ahead (..., 2) on straight road, without what
     of the way aside is due to its bend; zero where the road bends or the way does not lead ahead."""
     x, z, yaw = motions[..., 0], motions[..., 2], motions[..., 4]
-    is_straight = (z > FORWARD * np.linalg.norm(motions[..., :3], axis=-1)) & (np.abs(yaw) < BENT * z)
+    squared = (motions[..., :3]**2).sum(axis=-1)
+    is_straight = (z > FORWARD * np.sqrt(squared)) & (np.abs(yaw) < BENT * z)
     return np.stack([x - (AXLE_M + z / 2) * yaw, z], axis=-1) * is_straight[..., None]

@@ -2,8 +2,8 @@
 
   python -m training speed --out docs/results/speed.json
 
-Images are 1241x376, as KITTI's, in grey and in colour, and lie in memory, as a driver's do. All of a frame
-counts: the view, the front end, network and geometry, pose and covariance. The rendering is
+Images are 1241x376, as KITTI's, in grey and in colour, each written just before, as by a driver. All of a
+frame counts: the view, the front end, network and geometry, pose and covariance. The rendering is
 `python -m training rehearse --jobs 1` from its start to its last file.
 """
 
@@ -65,6 +65,7 @@ def track_ms(name: str, projection: np.ndarray, stamps_ns: list[int],
     odometry = VisualOdometry(Student.load(name, "cpu"), Camera.from_projection(projection, *SIZE))
     taken = []
     for stamp_ns, image in zip(stamps_ns, images, strict=True):
+        image = image.copy()
         start = time.thread_time()
         odometry.track(stamp_ns, image)
         taken.append(1e3 * (time.thread_time() - start))
