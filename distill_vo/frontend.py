@@ -132,6 +132,7 @@ def _correlation(image: np.ndarray, patch: np.ndarray) -> np.ndarray:
     patch = patch - patch.mean()
     down, aside = image.shape[0] - rows + 1, image.shape[1] - columns + 1
     # Each row of the one with each of the other, for each shift aside; then sums over those that meet.
+    # NumPy's functions for such views take as long over their arguments as all the rest.
     row, pixel = image.strides
     shifted = np.ndarray((aside, len(image), columns), image.dtype, image, 0, (pixel, row, pixel))
     products = shifted @ patch.T

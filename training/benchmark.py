@@ -76,7 +76,7 @@ class DrivingTeacher(Student):
 
 
 def load_teacher(path: Path) -> Student:
-    """Raises InputError."""
+    """Of a teacher's file. Raises InputError."""
     network, settings, digest = load_network(path)
     return DrivingTeacher(network, settings, path.stem, digest)
 
