@@ -36,6 +36,8 @@ class Inference:
         head = network.logits if self._settings.motion_from_bins else network.motion
         self._head = (torch.cat([network.log_sigma.weight, head.weight]),
                       torch.cat([network.log_sigma.bias, head.bias]))
+        flow_scale = [1 / self._settings.input_scale] * 2 + [ROAD_PIXEL_M] * 2
+        self._flow_scale = np.array(flow_scale, np.float32)[:, None, None]
         self._motion_scale = network.motion_scale.cpu().numpy()
         self._bin_values = network.bin_values.cpu().numpy()
 
@@ -50,7 +52,8 @@ class Inference:
         x = x.flatten(1)
         for layer in self._linear:
             x = leaky_relu(linear(x, *layer), LEAK, inplace=True)
-        log_sigma, motion = np.split(linear(x, *self._head).cpu().numpy(), [MOTION], axis=1)
+        said = linear(x, *self._head).cpu().numpy()
+        log_sigma, motion = said[:, :MOTION], said[:, MOTION:]
         unit = unit * self._motion_scale
         sigma = math.exp(SIGMA_FLOOR) * (1 + np.exp(log_sigma)) * unit  # e to the softplus
         if self._settings.motion_from_bins:
@@ -67,7 +70,7 @@ class Inference:
         if settings.front_end != "dense_flow":
             x = (x - np.float32(settings.input_offset)) / np.float32(settings.input_scale)
             return x, np.ones((len(x), MOTION), np.float32)
-        x = x[:, :4] * np.float32([1 / settings.input_scale] * 2 + [ROAD_PIXEL_M] * 2)[:, None, None]
+        x = x[:, :4] * self._flow_scale
         near = x[:, 3, NEAR_ROAD[0], NEAR_ROAD[1]].reshape(len(x), -1)
         middle = (near.shape[1] - 1) // 2  # the lower of the two medians
         moved = np.abs(np.partition(near, middle)[:, middle:middle + 1])

@@ -62,6 +62,7 @@ _ORIGIN_COVARIANCE = np.diag([1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4]) ** 2
 _PLANAR = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 1.0])  # the axes in which it moves
 _UNKNOWN_TWIST_COVARIANCE = np.diag([10.0, 10.0, 10.0, 1.0, 1.0, 1.0]) ** 2  # before any motion
 _UNSEEN_ACCELERATION = np.array([ACCELERATION] * 3 + [0.5] * 3)  # m/s^2, rad/s^2, one sigma
+_HARDEST = np.diag(HARDEST * _UNSEEN_ACCELERATION) ** 2  # covariance of the twist after a second
 _LONGEST_S = 20.0  # for which an unseen robot's uncertainty grows
 
 
@@ -256,7 +257,7 @@ class VisualOdometry:
     def _is_plausible(self, stamp_ns: int, twist: np.ndarray, covariance: np.ndarray) -> bool:
         """Whether a robot can have come to this twist since the last one that was measured."""
         change, unseen_s = twist - self._measured.twist, (stamp_ns - self._measured.stamp_ns) * 1e-9
-        allowed = np.diag(HARDEST * _UNSEEN_ACCELERATION * unseen_s) ** 2 + self._measured.twist_covariance
+        allowed = _HARDEST * unseen_s**2 + self._measured.twist_covariance
         # Inertia weighs what is uncertain, but of what came after a held keyframe it knows nothing.
         if self._keyframe.stamp_ns == self._measured.stamp_ns:
             allowed += covariance
