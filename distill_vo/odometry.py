@@ -15,7 +15,7 @@ from distill_vo.camera import CANONICAL, Camera
 from distill_vo.frame import CanonicalFrame, CanonicalView
 from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
 from distill_vo.level import LEAST_RAD, Level
-from distill_vo.student import Student
+from distill_vo.student import MOST_MOTION, Student
 from distill_vo.uncertainty import ErrorState
 from distill_vo.visibility import followed, texture
 
@@ -181,7 +181,7 @@ class VisualOdometry:
             return None
         moved_px = self.student.front_end.moved_px(x)
         said, sigma = self.student(x)
-        if not np.isfinite(sigma).all():
+        if not (sigma < MOST_MOTION).all():
             return None
         said = said * self._height_scale * min(max(moved_px / NOISE_PX - 1.0, 0.0), 1.0)
         still = min(max(moved_px / STILL_FLOW_PX, STILL_SIGMA), 1.0)
@@ -202,8 +202,8 @@ class VisualOdometry:
         if is_due or moved_px >= FAST_FLOW_PX:
             if seen >= SEEN_WELL:
                 self._level.drove(said / self._height_scale)
-            marks = [replace(m, covariance=m.covariance + _carried_back(m.pose, pose, covariance))
-                     for m in self._marks]
+            marks = [replace(m, covariance=geometry.propagate(covariance, geometry.inverse(pose) @ m.pose,
+                                                              m.covariance)) for m in self._marks]
             self._set_keyframe(stamp_ns, frame, pose, errors, inertia, marks)
         else:
             self._marks.append(_Mark(stamp_ns, pose, covariance))
@@ -294,9 +294,3 @@ class VisualOdometry:
         keep = np.r_[_PLANAR, np.ones(len(covariance) - 6)]
         held = np.r_[np.where(_PLANAR, 0, np.diag(_ORIGIN_COVARIANCE)), np.zeros(len(covariance) - 6)]
         return covariance * np.outer(keep, keep) + np.diag(held)
-
-
-def _carried_back(earlier: np.ndarray, pose: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """A covariance (6, 6) in the tangent space at the right of `pose` as one at the right of `earlier`."""
-    A = geometry.adjoint(geometry.inverse(earlier) @ pose)
-    return A @ covariance @ A.T

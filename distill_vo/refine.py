@@ -63,7 +63,7 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     corners, lane = _Corners(x, t0), _Lane(x, motion)
     prior = np.ones((len(x), 8))
     prior[:, :6], prior[:, 6:] = 1 / (_DOUBT * sigma)**2, 1 / PLANE_RAD**2
-    information = prior[:, None] * np.eye(8)
+    prior = prior[:, None] * np.eye(8)
     change = np.zeros((len(x), 8))  # of translation, rotation (on the left), road's pitch and roll
     step = went = np.zeros((len(x), 8, 1))
     for _ in range(STEPS):
@@ -71,8 +71,8 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
         terms = _terms(t, R, change[:, 6:])
         sums = lane.sums(terms)
         sums[:, :7, :7] += corners.sums(terms)
-        H = sums[:, 1:, 1:] + information
-        last, step = step, -np.linalg.solve(H, sums[:, 1:, :1] + (prior * change)[..., None])
+        H = sums[:, 1:, 1:] + prior
+        last, step = step, -np.linalg.solve(H, sums[:, 1:, :1] + prior @ change[..., None])
         went = step * _times(H, went, step - last)
         change += went[..., 0]
     R = geometry.rotation_exp(change[:, 3:6]) @ R0

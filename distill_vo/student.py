@@ -31,7 +31,7 @@ DEVICES = ("auto", "cpu", "cuda")
 WAY_SCALES = (0.5, 2.0)
 MOST_SQUAT = 0.1
 MOST_TURNING = 1e5
-MOST_MOTION = 1e3  # m, rad
+MOST_MOTION = 1e3  # m, rad; what is longer, or less certain, is no motion
 LARGEST_BYTES = 500_000_000  # a student is a few MB; beyond this the file is something else
 
 
