@@ -4,12 +4,26 @@ import numpy as np
 import pytest
 
 from distill_vo.errors import InputError
+from distill_vo.frontend import MIRROR_SIGNS, DenseFlow
 from training.batches import Batches, occlude
 
 
 def test_fewer_windows_than_a_batch_are_refused(cache):
     with pytest.raises(InputError, match="400 windows of 1 pairs.*batch of 512"):
         Batches(cache, 512, 1, seed=0)
+
+
+def test_an_odd_batch_is_refused(cache):
+    with pytest.raises(InputError, match="batch: 5 is odd"):
+        Batches(cache, 5, 1, seed=0)
+
+
+def test_a_batch_has_no_side_it_moves_to(cache):
+    batch = next(Batches(cache, 64, 2, seed=0).epoch(0))
+    images = batch.motions.numpy() * MIRROR_SIGNS
+    np.testing.assert_allclose(images[1::2], batch.motions[::2], rtol=1e-6)
+    np.testing.assert_allclose(DenseFlow.mirrored(batch.inputs.numpy())[1::2], batch.inputs[::2], rtol=1e-5)
+    assert len(np.unique(batch.rows)) == 32
 
 
 def test_what_is_occluded_moves_otherwise_the_same_way_and_the_rest_as_it_did():

@@ -103,7 +103,8 @@ class Plan:
     """How a kind of road winds: what `plan_road` draws from.
 
     straight_m: range of a stretch's length; turn: probability that a junction turn follows it,
-    curve: that a bend with radius in radius_m follows; slope: largest grade; camber: largest crossfall, rad.
+    curve: that a bend with radius in radius_m by an angle in bend_deg follows, which begins and ends within
+    ease_m; slope: largest grade; camber: largest crossfall, rad; bank: the same, of bends inwards.
     """
 
     straight_m: tuple[float, float]
@@ -113,6 +114,9 @@ class Plan:
     slope: float
     camber: float = 0.03
     roundabout: float = 0.0
+    bend_deg: tuple[float, float] = (8, 75)
+    ease_m: float = 5
+    bank: float = 0.0
 
 
 def _pieces(plan: Plan, length: float, rng: np.random.Generator):
@@ -132,7 +136,7 @@ def _pieces(plan: Plan, length: float, rng: np.random.Generator):
             pieces += [(ease, -1 / 14), (angle * 0.75 * radius, 1 / radius), (ease, -1 / 14)]
         elif kind < plan.turn + plan.roundabout + plan.curve:
             radius = np.exp(rng.uniform(*np.log(plan.radius_m)))
-            angle = min(np.radians(rng.uniform(8, 75)), 160 / radius)
+            angle = min(np.radians(rng.uniform(*plan.bend_deg)), 160 / radius)
             pieces.append((angle * radius, sign / radius))
             if rng.random() < 0.4:  # an S
                 pieces.append((angle * radius, -sign / radius))
@@ -148,7 +152,7 @@ def plan_road(plan: Plan, length: float, rng: np.random.Generator) -> Road:
     )
     n = len(curvature)
     fast = plan.straight_m[0] >= 100
-    curvature = smooth(curvature, 30 if fast else 5)
+    curvature = smooth(curvature, plan.ease_m)
     curvature += smooth(
         rng.normal(0, 0.002 if fast else 0.006, n), 25
     )  # nobody steers dead straight
@@ -157,7 +161,7 @@ def plan_road(plan: Plan, length: float, rng: np.random.Generator) -> Road:
     grade = _wander(n, 90, rng) * plan.slope * rng.uniform(0.1, 1) * (1 - 0.8 * tight)
     bumps = _wander(n, 14, rng) * 0.006 * rng.random()
     camber = _wander(n, 60, rng) * plan.camber * rng.uniform(0.2, 1)
-    camber = camber + (np.clip(-curvature * 4, -0.05, 0.05) if fast else 0)
+    camber += np.clip(4 * curvature, -plan.bank, plan.bank)  # the left side lies lower in a left bend
     position = np.cumsum(
         np.stack([np.cos(heading), np.sin(heading), np.clip(grade + bumps, -0.11, 0.11)], 1), axis=0
     )

@@ -65,13 +65,18 @@ STYLES = {
         poles=1.5, side_roads=0.2, lead=0.3, stops=0.1, zebras=0.1,
     ),
     "highway": Style(
-        Plan((150, 500), 0.0, 0.8, (300, 2500), 0.05, camber=0.03), (19, 31), (5.5, 9.5), (2.5, 9.5),
+        Plan((150, 500), 0.0, 0.8, (300, 2500), 0.05, ease_m=30, bank=0.05), (19, 31), (5.5, 9.5), (2.5, 9.5),
         {"open": 3, "rail": 3, "barrier": 2, "forest": 2, "bank": 2}, (1.5, 7), None, trees=0.4, poles=1.5,
         side_roads=0.0, lead=0.6, oncoming=2.5, lanes=(-3.6, 3.6), stops=0.0, zebras=0.0,
+    ),
+    "ramp": Style(
+        Plan((10, 60), 0.0, 1.0, (28, 110), 0.07, bend_deg=(30, 120), ease_m=20, bank=0.07), (10, 19), (3, 5.5), (2, 3),
+        {"open": 4, "rail": 3, "bank": 2, "forest": 1, "trees": 1}, (1.5, 5), None, trees=0.6, poles=1.5,
+        side_roads=0.0, lead=0.5, oncoming=0.5, stops=0.1, zebras=0.0,
     ),
 }  # fmt: skip
 
 FREQUENCY = {
     "city": 0.23, "residential": 0.3, "suburb": 0.16, "industrial": 0.07, "country": 0.11, "forest": 0.05,
-    "highway": 0.08,
+    "highway": 0.05, "ramp": 0.03,
 }  # fmt: skip
