@@ -70,7 +70,8 @@ STYLES = {
         side_roads=0.0, lead=0.6, oncoming=2.5, lanes=(-3.6, 3.6), stops=0.0, zebras=0.0,
     ),
     "ramp": Style(
-        Plan((10, 60), 0.0, 1.0, (28, 110), 0.07, bend_deg=(30, 120), ease_m=20, bank=0.07), (10, 19), (3, 5.5), (2, 3),
+        Plan((10, 60), 0.0, 1.0, (28, 110), 0.07, bend_deg=(30, 120), ease_m=20, bank=0.07), (10, 19),
+        (3, 5.5), (2, 3),
         {"open": 4, "rail": 3, "bank": 2, "forest": 1, "trees": 1}, (1.5, 5), None, trees=0.6, poles=1.5,
         side_roads=0.0, lead=0.5, oncoming=0.5, stops=0.1, zebras=0.0,
     ),
