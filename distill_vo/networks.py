@@ -55,6 +55,7 @@ class NetworkSettings:
         finite = (self.input_offset, *self.bin_centre)
         for is_met, rule in (
                 (all(size > 0 for size in sizes), "convolutions and fully_connected are positive"),
+                (1 <= self.hint_layer <= len(self.fully_connected), "hint_layer is one of fully_connected"),
                 (0 <= self.lstm_layers <= MOST_LSTM_LAYERS, f"lstm_layers is 0 to {MOST_LSTM_LAYERS}"),
                 (self.lstm_width > 0 or not self.lstm_layers, "lstm_width is positive with an LSTM"),
                 (0 <= self.dropout < 1, "dropout is 0 or more and less than 1"),
@@ -67,6 +68,10 @@ class NetworkSettings:
                 (self.front_end != "dense_flow" or not self.input_offset, "input_offset of flow is 0")):
             if not is_met:
                 raise InputError(f"network settings: see to it that {rule}.")
+
+    @property
+    def hint_width(self) -> int:
+        return self.fully_connected[self.hint_layer - 1]
 
     @property
     def weights(self) -> int:

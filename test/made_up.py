@@ -25,13 +25,16 @@ def pose(k: int) -> np.ndarray:
     return geometry.exp(k * STEP)
 
 
+PERIOD_S = 0.12
+
+
 def synthetic(name: str, numbers) -> Drive:
     frames = (TrueFrame(k, image(k), pose(k)) for k in numbers)
-    return Drive(name, len(numbers), {}, lambda: (CANONICAL, frames))
+    return Drive(name, len(numbers), PERIOD_S, {}, lambda: (CANONICAL, frames))
 
 
 def tracks(cache: PairCache, name: str, stride: int) -> list[slice]:
-    return [slice(t.start, t.stop) for t in cache.tracks if (t.name, t.stride) == (name, stride)]
+    return [t.rows for t in cache.tracks if (t.name, t.stride) == (name, stride)]
 
 
 def chained(motions: np.ndarray) -> np.ndarray:

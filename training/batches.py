@@ -42,9 +42,9 @@ class Batches:
         self.cache, self.size, self.window, self.seed = cache, batch, window, seed
         self.noise_px, self.occluded, self.rank, self.world = noise_px, occluded, rank, world
         self._starts = cache.windows(window)
-        if batch % 2:
-            raise InputError(f"batch: {batch} is odd, and windows come beside their mirror images; give an "
-                             "even number.")
+        if batch < 2 or batch % 2 or batch % world:
+            raise InputError(f"batch: {batch} is shared by {world} processes and by windows and their mirror "
+                             "images; give a number both can divide.")
         if len(self) == 0:
             raise InputError(f"{cache.path}: holds {len(self._starts)} windows of {window} pairs, less than "
                              f"a batch of {batch}; prepare more data or set a smaller batch.")

@@ -22,7 +22,7 @@ from training.data.drive import DT
 from training.data.drives import RehearsalPlan
 from training.data.rehearsal import render_sequence
 from training.results import provenance
-from training.validate import forward_drives, frame_errors, said_by
+from training.validate import Seen, forward_drives, frame_errors, said_by
 
 SPEEDS_M_S = (0, 1, 3, 6, 10, 15, 25, 40)
 YAW_RATES_DEG_S = (0, 1, 3, 10, 30, 90)
@@ -51,11 +51,11 @@ def run(args: argparse.Namespace) -> None:
     print(markdown(content))
 
 
-def lines(student: Student, drives: list[tuple], kinds: list[str]) -> list[dict]:
+def lines(student: Student, drives: list[Seen], kinds: list[str]) -> list[dict]:
     """A line for each bin that holds frames: how many, RMS error of each axis, and the scale."""
-    truth = np.concatenate([motions for _, motions in drives])
-    said = np.concatenate([said_by(student, inputs)[0] for inputs, _ in drives])
-    kind = np.repeat(kinds, [len(motions) for _, motions in drives])
+    truth = np.concatenate([drive.motions for drive in drives])
+    said = np.concatenate([said_by(student, drive)[0] for drive in drives])
+    kind = np.repeat(kinds, [len(drive.motions) for drive in drives])
     errors = frame_errors(geometry.from_motion(truth), geometry.from_motion(said))
     errors[:, 3:] = np.degrees(errors[:, 3:])
     speed = np.linalg.norm(truth[:, :3], axis=1) / DT

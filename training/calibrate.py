@@ -9,6 +9,7 @@ Rewrites the file (its weights stay), and the digest in the run.json beside it. 
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
@@ -30,7 +31,6 @@ from distill_vo.student import (
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
 from training.data.cache import PairCache
-from training.data.drive import DT
 from training.validate import forward_drives, in_line, refined_by
 
 # Motions over which an error is forgotten: at once, over a bump, over a bend, never within a drive.
@@ -67,6 +67,15 @@ def run(args: argparse.Namespace) -> None:
           f"{settings.squat:.4f}, turning {settings.turning}, {settings.errors}")
 
 
+class Said(NamedTuple):
+    """Of consecutive pairs of a drive (N, 6): what a student says, and what is true."""
+
+    motions: np.ndarray
+    sigmas: np.ndarray
+    truth: np.ndarray
+    seconds: float  # between the two frames of a pair
+
+
 def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     """Its settings with squat, turning, the scale of the way and the errors that are left then, as on these
     drives.
@@ -78,52 +87,51 @@ def calibrated(student: Student, caches: list[PairCache]) -> StudentSettings:
     settings = replace(student.settings, way_scale=1.0, turning=(0.0,) * MOTION)
     plain = Student(student.network, settings, student.name, device=student.device)
 
-    def said(sigmas_off_level: float):
+    def said(sigmas_off_level: float) -> list[Said]:
         off = tuple(sigmas_off_level * LEVEL_ERROR_RAD)
-        return [(*refined_by(plain, inputs), truth)
-                for cache in caches for inputs, truth in forward_drives(cache, off)]
+        return [Said(*refined_by(plain, drive.inputs), drive.motions, drive.seconds)
+                for cache in caches for drive in forward_drives(cache, off)]
 
     level = said(0)
     off_level = level if plain.front_end.looks_down is None else said(1) + said(-1)
-    if not level:
-        raise InputError(f"{caches[0].path}: holds no drive run forwards at full rate; prepare it with "
-                         "--strides 1.")
-    if not all(np.isfinite(np.concatenate(drive)).all() for drive in level + off_level):
+    if not all(np.isfinite([drive.motions, drive.sigmas]).all() for drive in level + off_level):
         raise InputError(f"{student.name}: does not make finite motions on these drives; train it anew.")
     squat, turning = squat_of(level), turning_of(level)
 
-    def driven(drives):
-        return [(*in_line(motions, in_turns(motions, sigmas, turning), Inertia(squat=squat)), truth)
-                for motions, sigmas, truth in drives]
+    def driven(drives: list[Said]) -> list[Said]:
+        return [Said(*in_line(motions, in_turns(motions, sigmas, turning), Inertia(squat=squat), seconds),
+                     truth, seconds) for motions, sigmas, truth, seconds in drives]
 
-    scales = [_length(truth) / _length(motions) for motions, _, truth in driven(level) if _length(motions)]
+    scales = [_length(drive.truth) / _length(drive.motions) for drive in driven(level)
+              if _length(drive.motions)]
     scale = float(np.clip(np.median(scales or [1.0]), *WAY_SCALES))
-    errors = error_model([(mistaken(motions, scale, sign) - truth) / mistaken(sigmas, scale, 0)
-                          for motions, sigmas, truth in driven(off_level) for sign in (1, -1)])
+    errors = error_model([(mistaken(drive.motions, scale, sign) - drive.truth)
+                          / mistaken(drive.sigmas, scale, 0) for drive in driven(off_level)
+                          for sign in (1, -1)])
     return replace(settings, way_scale=scale, squat=squat, turning=tuple(map(float, turning)), errors=errors)
 
 
-def squat_of(drives: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
-    """Share by which ways are said too short for each m/s^2, least squares over drives of said motions, their
-    sigmas and true motions (N, 6), each against its own median."""
+def squat_of(drives: list[Said]) -> float:
+    """Share by which ways are said too short for each m/s^2, least squares over drives, each against its own
+    median."""
     shares, accelerations = [np.zeros(0)], [np.zeros(0)]
-    for said, _, truth in drives:
-        fast = truth[:, AHEAD] > FAST * DT
+    for said, _, truth, seconds in drives:
+        fast = truth[:, AHEAD] > FAST * seconds
         if fast.sum() < 2:
             continue
         share = said[fast, AHEAD] / truth[fast, AHEAD]
         shares.append(np.clip(share / np.median(share) - 1, -MOST_OFF, MOST_OFF))
-        accelerations.append(np.gradient(truth[:, AHEAD])[fast] / DT**2)
+        accelerations.append(np.gradient(truth[:, AHEAD])[fast] / seconds**2)
     share, acceleration = np.concatenate(shares), np.concatenate(accelerations)
     return float(np.clip(-share @ acceleration / max(acceleration @ acceleration, 1e-9), 0, MOST_SQUAT))
 
 
-def turning_of(drives: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """(6,) as in StudentSettings, over drives as in `squat_of`.
+def turning_of(drives: list[Said]) -> np.ndarray:
+    """(6,) as in StudentSettings.
 
     Non-negative least squares of squared errors, each in units of the sigma that was found before.
     """
-    motions, sigmas, truth = (np.concatenate(part) for part in zip(*drives, strict=True))
+    motions, sigmas, truth = map(np.concatenate, list(zip(*drives, strict=True))[:3])
     turning = np.zeros(MOTION)
     for _ in range(TURNING_STEPS):
         grown = in_turns(motions, sigmas, turning)

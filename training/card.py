@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     validation = PairCache.open(args.validation, student.settings.network.front_end)
     content = story | {
         "megabytes": weights.stat().st_size / 1e6,
-        "rehearsal": validate(lambda inputs: said_by(student, inputs)[0], validation),
+        "rehearsal": validate(lambda drive: said_by(student, drive)[0], validation),
         "real": {source.name: drive(student, source, args.results / story["name"] / source.name)
                  for source in real_sequences()},
         "measured": provenance(),

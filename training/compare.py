@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> None:
     cache = PairCache.open(args.cache, front_ends.pop())
     args.out.mkdir(parents=True, exist_ok=True)
     drives = list(forward_drives(cache))
-    truth = [geometry.from_motion(motions) for _, motions in drives]
-    motions = {name: [geometry.from_motion(motions_by(network, "cpu")(inputs)) for inputs, _ in drives]
+    truth = [geometry.from_motion(drive.motions) for drive in drives]
+    motions = {name: [geometry.from_motion(motions_by(network, "cpu")(drive)) for drive in drives]
                for name, network in networks.items()}
     draw_trajectories(args.out / "trajectories.png", truth, motions)
     draw_errors(args.out / "errors.png", truth, motions)

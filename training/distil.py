@@ -8,7 +8,7 @@ then they are frozen and the rest learns the objective. `objective: student_only
 """
 
 import argparse
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,7 @@ from training.hints import TeacherOutputs, teacher_outputs
 from training.objectives import ObjectiveSettings
 from training.results import fit_to, save_run
 from training.train import TrainingSettings, fabric_for, train
-from training.twins import levelled
-from training.validate import forward_tracks, predict
+from training.validate import forward_tracks, predict, seen
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,11 @@ class DistilSettings:
     hint_epochs: int = 10  # of the first of two stages
     rate: float = 0.9295  # share of the teacher's parameters to do without, which gives the shape
     network: NetworkSettings | None = None  # a shape of one's own instead
+
+    def __post_init__(self):
+        if self.training.window != 1:
+            raise InputError(f"training.window: is {self.training.window}; students see single pairs, leave "
+                             "it out.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +62,14 @@ def run(args: argparse.Namespace) -> None:
     validation = PairCache.open(args.validation, shape.front_end)
     network = PoseRegressor(fit_to(shape, cache))
     teacher = _teacher(args.teacher, cache, settings.objective, fabric) if args.teacher else None
+    is_hinted = settings.objective.hint != "none"
+    if is_hinted and shape.hint_width != teacher.hints.shape[-1]:
+        raise InputError(f"{args.settings}: the guided layer has {shape.hint_width} outputs, the teacher's "
+                         f"hint {teacher.hints.shape[-1]}; give network.hint_layer as many.")
     network = distil(network, teacher, settings, cache, validation, args.out, fabric)
     if fabric.global_rank == 0:
         extra = {}
-        if args.teacher:
+        if is_hinted:
             extra["hint_error"] = hint_error(network, args.teacher, validation, fabric.device)
         save_run(args.out, args.settings.stem, network, settings, cache, validation, extra)
 
@@ -90,32 +98,33 @@ def distil(network: PoseRegressor, teacher: TeacherOutputs | None, settings: Dis
            cache: PairCache, validation: PairCache, out: Path, fabric: Fabric) -> PoseRegressor:
     """Train the student in one or two stages; each has its folder under `out`."""
     how = settings.objective
+    origin = {"objective": asdict(how), "teacher": teacher and teacher.name}
     last = objectives.regression(how, teacher, network)
     if how.hint == "none":
-        return train(network, last, settings.training, cache, validation, out / "regression", fabric)
+        return train(network, last, settings.training, cache, validation, out / "regression", fabric, origin)
     first = objectives.hint(how, teacher)
     if how.stages == "joint":
         both = objectives.joint(first, last)
-        return train(network, both, settings.training, cache, validation, out / "joint", fabric)
+        return train(network, both, settings.training, cache, validation, out / "joint", fabric, origin)
     guided = network.guided_part()
     network.requires_grad_(False)
     for part in guided:
         part.requires_grad_(True)
     stage = replace(settings.training, epochs=settings.hint_epochs)
-    network = train(network, first, stage, cache, None, out / "hint", fabric)
+    network = train(network, first, stage, cache, None, out / "hint", fabric, origin)
     network.requires_grad_(True)
     for part in network.guided_part():
         part.requires_grad_(False)
     last = objectives.regression(how, teacher, network)
-    return train(network, last, settings.training, cache, validation, out / "regression", fabric)
+    return train(network, last, settings.training, cache, validation, out / "regression", fabric, origin)
 
 
 def hint_error(network: PoseRegressor, teacher: Path, cache: PairCache, device) -> float:
     """Root mean square of Psi_T - Psi_S over the validation drives: how well hints are reconstructed."""
     outputs = teacher_outputs(teacher, cache, 1.0, device)
     total, count = 0.0, 0
-    for rows in forward_tracks(cache):
-        hints = predict(network, levelled(cache, rows)[0], device).hints
-        total += float(((hints - outputs.hints[0, rows]) ** 2).sum())
+    for track in forward_tracks(cache):
+        hints = predict(network, seen(cache, track).inputs, device).hints
+        total += float(((hints - outputs.hints[0, track.rows]) ** 2).sum())
         count += hints.size
     return float(np.sqrt(total / count))

@@ -25,9 +25,8 @@ from distill_vo.trajectory import whole_file, write_whole
 from training import losses, validate
 from training.batches import Batch
 from training.data.cache import PairCache, file_digest, join_digests
-from training.data.drive import DT
-from training.twins import SWEEP_DEG, TWINS, levelled, moved_by_twins, twins
-from training.validate import said_by
+from training.twins import SWEEP_DEG, TWINS, moved_by_twins, twins
+from training.validate import said_by, seen
 
 CHUNK = 256  # pairs sent through the teacher at once
 
@@ -47,6 +46,7 @@ class TeacherOutputs:
     """Outputs for all pairs of a cache, of each twin. error is e_i (twins, N)."""
 
     def __init__(self, folder: Path, motions: np.ndarray, rotation_weight: float):
+        self.name = folder.name
         self.motions = motions  # (twins, N, 6)
         self.hints = np.load(folder / "hints.npy", mmap_mode="r")
         bins = folder / "logits.npy"
@@ -107,8 +107,7 @@ def _driven(teacher: Student, cache: PairCache, folder: Path) -> np.ndarray:
     if not file.exists():
         motions = np.empty((len(cache), 6))
         for track in tqdm(cache.tracks, "driven", unit="track", disable=None):
-            rows = slice(track.start, track.stop)
-            motions[rows], _ = said_by(teacher, levelled(cache, rows)[0], abs(track.stride) * DT)
+            motions[track.rows], _ = said_by(teacher, seen(cache, track))
         with whole_file(file) as whole, whole.open("wb") as stream:
             np.save(stream, motions)
     return np.load(file)
@@ -125,9 +124,8 @@ def _of_twins(motions: np.ndarray, count: int) -> np.ndarray:
 def _compute(network: PoseRegressor, cache: PairCache, folder: Path, device) -> None:
     folder.mkdir()
     settings, count = network.settings, TWINS[cache.front_end]
-    width = settings.fully_connected[settings.hint_layer - 1]
     # What is only imitated need not be exact to more digits than half precision has.
-    kinds = {"motions": (np.float32, 6), "truth": (np.float32, 6), "hints": (np.float16, width)}
+    kinds = {"motions": (np.float32, 6), "truth": (np.float32, 6), "hints": (np.float16, settings.hint_width)}
     kinds |= {"logits": (np.float16, 6, settings.bins)} if settings.bins else {}
     arrays = {name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype,
                                               (count, len(cache), *shape))

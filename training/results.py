@@ -53,9 +53,9 @@ def sigma_scale(network: PoseRegressor, cache: PairCache) -> tuple[float, ...]:
     A quantile, not a root mean square: a few frames on which everything fails must not blur all others.
     """
     ratios = []
-    for inputs, truth in forward_drives(cache):
-        found = predict(network, inputs, "cpu")
-        ratios.append(np.abs(found.motions - truth) / found.sigmas)
+    for drive in forward_drives(cache):
+        found = predict(network, drive.inputs, "cpu")
+        ratios.append(np.abs(found.motions - drive.motions) / found.sigmas)
     return tuple(float(v) for v in np.quantile(np.concatenate(ratios), 0.6827, axis=0))
 
 

@@ -22,6 +22,7 @@ from distill_vo.student import load_network
 from distill_vo.trajectory import write_whole
 from training import objectives, shapes
 from training.data.cache import PairCache, Track, write_index
+from training.data.drive import DT
 from training.hints import teacher_outputs
 from training.objectives import ObjectiveSettings
 from training.results import fit_to, provenance
@@ -63,7 +64,7 @@ def _repeat(cache: PairCache, out: Path, size: int) -> None:
         array.flush()
     about = {"front_end": cache.front_end, "said": f"{cache.about['said']}, repeated", "drives": ["repeated"],
              "strides": [1]}
-    write_index(out, [Track("repeated", 1, 0, size)], f"{cache.digest} {size}", about)
+    write_index(out, [Track("repeated", 1, 0, size, DT)], f"{cache.digest} {size}", about)
 
 
 def _measure(teacher: Path, folder: Path) -> dict:
@@ -75,7 +76,7 @@ def _measure(teacher: Path, folder: Path) -> dict:
     network = PoseRegressor(fit_to(shapes.student(shape, shapes.RATES[-1]), cache))
     how = TrainingSettings(epochs=2)
     train(network, objectives.regression(settings, outputs, network), how, cache, None, folder / "run",
-          fabric_for(how))
+          fabric_for(how), {})
     seconds = torch.load(folder / "run" / "last.ckpt", weights_only=True)["curves"][-1]["seconds"]
     return {"pairs": len(cache), "epoch_seconds": seconds, "own_memory_mb": _own_memory_mb(),
             "microseconds_per_pair": 1e6 * seconds / len(cache)}

@@ -45,7 +45,6 @@ def student(teacher: NetworkSettings, rate: float) -> NetworkSettings:
     if not 0.5 <= rate <= 0.98:
         raise InputError(f"rate {rate}: is not between 0.5 and 0.98; the paper spans {RATES[0]} to "
                          f"{RATES[-1]}.")
-    hint_width = teacher.fully_connected[teacher.hint_layer - 1]
     target = (1 - rate) * parameters(teacher)
     guided = 2 if rate < 0.75 else 3
 
@@ -55,7 +54,7 @@ def student(teacher: NetworkSettings, rate: float) -> NetworkSettings:
 
         convolutions = tuple((k, s, width(c)) for k, s, c in STUDENT_CONVOLUTIONS[teacher.front_end])
         before = (width(128),) * (guided - 1)
-        return replace(teacher, convolutions=convolutions, fully_connected=(*before, hint_width, 64),
+        return replace(teacher, convolutions=convolutions, fully_connected=(*before, teacher.hint_width, 64),
                        hint_layer=guided, lstm_layers=0, lstm_width=0, lstm_skip=False)
 
     low, high = 0.01, 50.0

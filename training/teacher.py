@@ -5,7 +5,7 @@
 """
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
     shape = replace(settings.network or shapes.TEACHERS[settings.front_end], bins=shapes.BINS)
     network = PoseRegressor(fit_to(shape, cache))
     objective = objectives.regression(settings.objective, None, network)
-    network = train(network, objective, settings.training, cache, validation, args.out / "training", fabric)
+    network = train(network, objective, settings.training, cache, validation, args.out / "training", fabric,
+                    {"objective": asdict(settings.objective)})
     if fabric.global_rank == 0:
         save_run(args.out, args.settings.stem, network, settings, cache, validation)

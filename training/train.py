@@ -22,11 +22,10 @@ from tqdm import tqdm
 
 from distill_vo.errors import InputError
 from distill_vo.networks import PoseRegressor, Regression
-from distill_vo.student import StudentSettings, save
 from distill_vo.trajectory import whole_file, write_whole
 from training.batches import Batch, Batches
 from training.data.cache import PairCache
-from training.validate import motions_by, validate
+from training.validate import forward_tracks, motions_by, validate
 
 # Named losses of a batch, each a mean over its samples; what is descended is their sum.
 Objective = Callable[[Regression, Batch], dict[str, Tensor]]
@@ -52,6 +51,9 @@ class TrainingSettings:
     def __post_init__(self):
         if not 0 <= self.occluded < 1:
             raise InputError(f"occluded: {self.occluded} is no share; give a number from 0 to below 1.")
+        if self.epochs < 1 or self.window < 1:
+            raise InputError(f"training: {self.epochs} epochs of windows of {self.window} pairs teach "
+                             "nothing; give 1 or more of both.")
 
 
 def fabric_for(settings: TrainingSettings) -> Fabric:
@@ -65,14 +67,18 @@ def fabric_for(settings: TrainingSettings) -> Fabric:
 
 
 def train(network: PoseRegressor, objective: Objective, settings: TrainingSettings, cache: PairCache,
-          validation: PairCache | None, out: Path, fabric: Fabric) -> PoseRegressor:
+          validation: PairCache | None, out: Path, fabric: Fabric, origin: dict) -> PoseRegressor:
     """Train what is not frozen of `network`; return the running mean of it.
 
     Without `validation` there are losses only: a student's hint stage has no motion yet. After each epoch
     out/last.ckpt holds all that is needed to go on after a kill to the same numbers, and out/curves.csv the
-    losses and the figures on the validation drives.
+    losses and the figures on the validation drives. origin: what else decides what is learned, in plain
+    values; what was begun with another is refused.
     """
     out.mkdir(parents=True, exist_ok=True)
+    if validation is not None:
+        forward_tracks(validation)  # refused now, not after an epoch
+    origin = asdict(settings) | {"network": asdict(network.settings), "cache": cache.digest} | origin
     batches = Batches(cache, settings.batch, settings.window, settings.seed, settings.noise_px,
                       settings.occluded, fabric.global_rank, fabric.world_size)
     steps = settings.epochs * len(batches)
@@ -83,7 +89,7 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
     average = AveragedModel(network, fabric.device, avg_fn=_running_mean(settings.average))
     model, optimizer = fabric.setup(network, optimizer)
     state = {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule}
-    curves = _resume(out / "last.ckpt", state, settings)
+    curves = _resume(out / "last.ckpt", state, origin)
 
     for epoch in range(len(curves), settings.epochs):
         start, sums = time.perf_counter(), {}
@@ -106,9 +112,7 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
             row |= validate(motions_by(average.module, fabric.device), validation)
         curves.append(row)
         if fabric.global_rank == 0:
-            _save(out / "last.ckpt", state, settings, curves)
-            if validation is not None and row["rpe_t_m"] == min(r["rpe_t_m"] for r in curves):
-                save(out / "best.safetensors", average.module, StudentSettings(network.settings))
+            _save(out / "last.ckpt", state, origin, curves)
             _write_curves(out / "curves.csv", curves)
             print(json.dumps({k: round(v, 5) for k, v in row.items()}), flush=True)
     return average.module
@@ -135,20 +139,19 @@ def _running_mean(decay: float):
     return update
 
 
-def _save(path: Path, state: dict, settings: TrainingSettings, curves: list[dict]) -> None:
+def _save(path: Path, state: dict, origin: dict, curves: list[dict]) -> None:
     content = {name: part.state_dict() for name, part in state.items()}
     with whole_file(path) as file:
-        torch.save(content | {"settings": asdict(settings), "curves": curves}, file)
+        torch.save(content | {"origin": origin, "curves": curves}, file)
 
 
-def _resume(path: Path, state: dict, settings: TrainingSettings) -> list[dict]:
+def _resume(path: Path, state: dict, origin: dict) -> list[dict]:
     """Fill `state` from an earlier run's checkpoint, if there is one; its curves so far."""
     if not path.exists():
         return []
     # Only tensors and plain values are taken from the file; nothing in it is run.
     content = torch.load(path, map_location="cpu", weights_only=True)
-    if content["settings"] != asdict(settings):
-        changed = [k for k, v in asdict(settings).items() if content["settings"].get(k) != v]
+    if changed := [key for key, value in origin.items() if content["origin"].get(key) != value]:
         raise InputError(f"{path}: was begun with another {', '.join(changed)}; give another --out or "
                          "remove it.")
     for name, part in state.items():

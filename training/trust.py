@@ -86,9 +86,10 @@ def draw_histogram(path: Path, teacher: TeacherOutputs, eta: float) -> None:
 
 def draw_map(path: Path, teacher: TeacherOutputs, cache: PairCache) -> None:
     """Drives seen from above, coloured by Phi: the ones with the lowest mean."""
-    tracks = sorted(forward_tracks(cache), key=lambda rows: float(teacher.trust[0, rows].mean()))[:SHOWN]
-    figure, axes = _figure(1, len(tracks), (3 * len(tracks), 3.2))
-    for axis, rows in zip(axes[0], tracks, strict=True):
+    drives = [track.rows for track in forward_tracks(cache)]
+    drives = sorted(drives, key=lambda rows: float(teacher.trust[0, rows].mean()))[:SHOWN]
+    figure, axes = _figure(1, len(drives), (3 * len(drives), 3.2))
+    for axis, rows in zip(axes[0], drives, strict=True):
         poses = chain(geometry.from_motion(cache.motions[rows]))[1:]
         points = axis.scatter(poses[:, 0, 3], poses[:, 2, 3], c=teacher.trust[0, rows], s=4, vmin=0, vmax=1,
                               cmap="viridis")

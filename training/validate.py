@@ -7,15 +7,23 @@ import numpy as np
 import torch
 
 from distill_vo import geometry
+from distill_vo.errors import InputError
 from distill_vo.evaluation.metrics import align, segment_errors
 from distill_vo.inertia import Inertia
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student
-from training.data.cache import PairCache
-from training.data.drive import DT
+from training.data.cache import PairCache, Track
 from training.twins import levelled
 
 CHUNK = 256  # pairs sent through the network at once
+
+
+class Seen(NamedTuple):
+    """Consecutive pairs of a drive as the odometry sees them, once it has levelled its view."""
+
+    inputs: np.ndarray  # (N, C, H, W)
+    motions: np.ndarray  # (N, 6), the true ones
+    seconds: float  # between the two frames of a pair
 
 
 class Prediction(NamedTuple):
@@ -42,24 +50,27 @@ def predict(network: PoseRegressor, inputs: np.ndarray, device) -> Prediction:
     return Prediction(np.concatenate(motions), np.concatenate(sigmas), np.concatenate(hints))
 
 
-def forward_tracks(cache: PairCache) -> list[slice]:
-    """Rows of each drive of a cache, run forwards at full rate."""
-    return [slice(t.start, t.stop) for t in cache.tracks if t.stride == 1 and t.stop > t.start]
+def forward_tracks(cache: PairCache) -> list[Track]:
+    """Each drive of a cache, run forwards at full rate. Raises InputError where there is none."""
+    tracks = [track for track in cache.tracks if track.stride == 1]
+    if not tracks:
+        raise InputError(f"{cache.path}: holds no drive run forwards at full rate, on which students are "
+                         "measured; prepare it with --strides 1.")
+    return tracks
 
 
-def forward_drives(cache: PairCache,
-                   off: tuple[float, float] = (0.0, 0.0)) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Inputs (N, C, H, W) and motions (N, 6) of each of them, levelled by the true way but for `off`, see
-    `levelled`."""
-    return (levelled(cache, rows, off) for rows in forward_tracks(cache))
+def forward_drives(cache: PairCache, off: tuple[float, float] = (0.0, 0.0)) -> Iterator[Seen]:
+    """Each of them, levelled by the true way but for `off`, see `levelled`."""
+    return (seen(cache, track, off) for track in forward_tracks(cache))
 
 
-def said_by(student: Student, inputs: np.ndarray, seconds: float = DT) -> tuple[np.ndarray, np.ndarray]:
-    """A student's motions and sigmas (N, 6) of consecutive inputs, in line with inertia as on the robot.
+def seen(cache: PairCache, track: Track, off: tuple[float, float] = (0.0, 0.0)) -> Seen:
+    return Seen(*levelled(cache, track.rows, off), track.seconds)
 
-    seconds: between the two frames of a pair; those of streets, and of KITTI, are 0.1 s apart.
-    """
-    return in_line(*refined_by(student, inputs), Inertia(squat=student.squat), seconds)
+
+def said_by(student: Student, drive: Seen) -> tuple[np.ndarray, np.ndarray]:
+    """A student's motions and sigmas (N, 6), in line with inertia as on the robot."""
+    return in_line(*refined_by(student, drive.inputs), Inertia(squat=student.squat), drive.seconds)
 
 
 def refined_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,29 +82,30 @@ def refined_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def in_line(motions: np.ndarray, sigmas: np.ndarray, inertia: Inertia,
-            seconds: float = DT) -> tuple[np.ndarray, np.ndarray]:
-    """Consecutive motions and sigmas (N, 6) -> the same in line with inertia."""
+            seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Motions and sigmas (N, 6) of consecutive pairs, their frames so many seconds apart -> the same in line
+    with inertia."""
     motions, sigmas = motions.copy(), sigmas.copy()
     for k in range(len(motions)):
         motions[k], sigmas[k], inertia = inertia.at_keyframe().update(motions[k], sigmas[k], seconds)
     return motions, sigmas
 
 
-def motions_by(network: PoseRegressor, device) -> Callable[[np.ndarray], np.ndarray]:
-    """What a network says of a drive's inputs (N, C, H, W) by itself: motions (N, 6)."""
-    return lambda inputs: predict(network, inputs, device).motions
+def motions_by(network: PoseRegressor, device) -> Callable[[Seen], np.ndarray]:
+    """What a network says of a drive by itself: motions (N, 6)."""
+    return lambda drive: predict(network, drive.inputs, device).motions
 
 
-def validate(motions_of: Callable[[np.ndarray], np.ndarray], cache: PairCache) -> dict[str, float]:
+def validate(motions_of: Callable[[Seen], np.ndarray], cache: PairCache) -> dict[str, float]:
     """Figures over all drives of a cache, run forwards at full rate and levelled; nothing is aligned but
-    for the ATE. motions_of: a drive's inputs (N, C, H, W) -> motions (N, 6).
+    for the ATE. motions_of: a drive -> motions (N, 6).
 
     t_err_percent and r_err_deg_per_100m over all KITTI segments of all drives; rpe_t_m and rpe_r_deg
     are root mean squares per frame; ate_m, the mean over drives, is after sim3 alignment.
     """
     t_errors, r_errors, errors, ates = [], [], [], []
-    for inputs, motions in forward_drives(cache):
-        estimate, truth = geometry.from_motion(motions_of(inputs)), geometry.from_motion(motions)
+    for drive in forward_drives(cache):
+        estimate, truth = geometry.from_motion(motions_of(drive)), geometry.from_motion(drive.motions)
         errors.append(frame_errors(truth, estimate))
         driven, reference = chain(estimate), chain(truth)
         t_err, r_err = segment_errors(driven, reference)

@@ -28,7 +28,7 @@ def write_cache(path, seed: int, drives: int = 4, pairs: int = 100) -> PairCache
     flow[:, :4] += rng.normal(0, 0.1, flow[:, :4].shape)
     np.save(path / "inputs.npy", flow.astype(np.float32))
     np.save(path / "motions.npy", motions)
-    tracks = [Track(f"drive{i}", 1, i * pairs, (i + 1) * pairs) for i in range(drives)]
+    tracks = [Track(f"drive{i}", 1, i * pairs, (i + 1) * pairs, 0.1) for i in range(drives)]
     write_index(path, tracks, f"made up {seed}", {"front_end": "dense_flow", "said": "made up",
                                                   "strides": [1], "drives": [t.name for t in tracks]})
     return PairCache.open(path, "dense_flow")

@@ -13,9 +13,10 @@ def test_fewer_windows_than_a_batch_are_refused(cache):
         Batches(cache, 512, 1, seed=0)
 
 
-def test_an_odd_batch_is_refused(cache):
-    with pytest.raises(InputError, match="batch: 5 is odd"):
-        Batches(cache, 5, 1, seed=0)
+@pytest.mark.parametrize("batch, world", [(5, 1), (0, 1), (4, 3), (2, 4)])
+def test_a_batch_that_cannot_be_shared_is_refused(cache, batch, world):
+    with pytest.raises(InputError, match=f"batch: {batch} is shared by {world} processes"):
+        Batches(cache, batch, 1, seed=0, world=world)
 
 
 def test_a_batch_has_no_side_it_moves_to(cache):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import chained, image, pose, synthetic, tracks
+from made_up import PERIOD_S, chained, image, pose, synthetic, tracks
 
 from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
@@ -48,6 +48,16 @@ def test_a_track_has_no_gap(cache):
                        ("b", 1): [2, 1], ("b", -1): [1, 2], ("b", 2): [2]}
     assert cache.tracks[-1].stop == len(cache)
     assert len(cache.windows(2)) == 2 + 2 + 1 + 1 + 1 + 1
+
+
+def test_a_track_knows_the_time_between_the_frames_of_its_pairs(cache):
+    assert {track.seconds / abs(track.stride) for track in cache.tracks} == {PERIOD_S}
+
+
+def test_a_frame_that_comes_again_is_taken_once(cache, tmp_path):
+    again = written(tmp_path, [synthetic("a", [0, 1, 1, 2, 3, 4]), synthetic("b", [0, 1, 2, 4, 5])],
+                    cache.front_end)
+    assert again.tracks == cache.tracks and again.digest == cache.digest
 
 
 def test_a_tracks_motions_chained_are_the_drives_poses(cache):
@@ -149,9 +159,11 @@ def test_a_drive_that_fails_leaves_no_shard(tmp_path):
         raise OSError(errno.EIO, "the disk fell off")
 
     with pytest.raises(OSError):
-        write_shard(Drive("a", 2, {}, lambda: (CANONICAL, broken())), tmp_path / "a", "dense_flow", STRIDES)
+        write_shard(Drive("a", 2, 0.1, {}, lambda: (CANONICAL, broken())), tmp_path / "a", "dense_flow",
+                    STRIDES)
     with pytest.raises(InputError, match="b: none of its 4 images can be read"):
-        write_shard(Drive("b", 4, {}, lambda: (CANONICAL, iter(()))), tmp_path / "b", "dense_flow", STRIDES)
+        write_shard(Drive("b", 4, 0.1, {}, lambda: (CANONICAL, iter(()))), tmp_path / "b", "dense_flow",
+                    STRIDES)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,7 @@
 """Calibration finds the processes that errors were made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.student import Student, StudentSettings
 from training import calibrate
 from training.calibrate import FOCAL_ERROR, HEIGHT_ERROR, LENGTHS, error_model, mistaken
+from training.validate import Seen
 
 SETTINGS = NetworkSettings("dense_flow", ((3, 2, 4),), (16,), hint_layer=1)
 
@@ -43,8 +46,8 @@ def test_who_takes_the_camera_for_another_tells_other_motions():
 @pytest.fixture
 def said(monkeypatch):
     """Put true motions, and what a student says of them, in place of drives."""
-    def put(truth, motions):
-        monkeypatch.setattr(calibrate, "forward_drives", lambda cache, off: [(None, truth)])
+    def put(truth, motions, seconds=0.1):
+        monkeypatch.setattr(calibrate, "forward_drives", lambda cache, off: [Seen(None, truth, seconds)])
         monkeypatch.setattr(calibrate, "refined_by", lambda *_: (motions, np.full(motions.shape, 0.01)))
     return put
 
@@ -52,18 +55,19 @@ def said(monkeypatch):
 def test_a_student_that_says_four_fifths_of_the_way_is_scaled_by_five_fourths(cache, said, monkeypatch):
     truth = np.random.default_rng(0).normal([0.0, 0.0, 1.2, 0.0, 0.0, 0.0], 0.1, (100, 6))
     said(truth, truth * np.array([0.8, 0.8, 0.8, 0.9, 0.9, 0.9]))
-    monkeypatch.setattr(calibrate, "in_line", lambda motions, sigmas, inertia: (motions, sigmas))
+    monkeypatch.setattr(calibrate, "in_line", lambda motions, sigmas, inertia, seconds: (motions, sigmas))
     student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "short")
     assert calibrate.calibrated(student, [cache]).way_scale == pytest.approx(1.25)
 
 
-def test_by_how_much_ways_fall_short_while_the_car_speeds_up_is_found(cache, said):
+@pytest.mark.parametrize("seconds", [0.1, 0.18])
+def test_by_how_much_ways_fall_short_while_the_car_speeds_up_is_found(cache, said, seconds):
     rng = np.random.default_rng(0)
-    speed = 12 + 4 * np.sin(np.arange(400) / 15)  # m/s, up to 2.7 m/s^2
+    speed = 12 + 4 * np.sin(np.arange(400) * seconds / 1.5)  # m/s, up to 2.7 m/s^2
     truth = rng.normal(0, 0.01, (400, 6))
-    truth[:, 2] = 0.1 * speed
-    squats = 1 - 0.03 * np.gradient(speed) / 0.1
-    said(truth, truth * 0.9 * (squats * (1 + 0.03 * rng.normal(size=400)))[:, None])
+    truth[:, 2] = seconds * speed
+    squats = 1 - 0.03 * np.gradient(speed) / seconds
+    said(truth, truth * 0.9 * (squats * (1 + 0.03 * rng.normal(size=400)))[:, None], seconds)
     student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "squats")
     settings = calibrate.calibrated(student, [cache])
     assert settings.squat == pytest.approx(0.03, abs=0.004)
@@ -90,15 +94,16 @@ def test_views_that_are_not_quite_level_are_part_of_the_errors(cache, monkeypatc
         motions[:, 3] += 0.02 * np.sign(off_level)
         return motions, np.full(truth.shape, 0.01), truth
 
-    monkeypatch.setattr(calibrate, "forward_drives", lambda cache, off: [(off[0], said(cache, off[0])[2])])
+    monkeypatch.setattr(calibrate, "forward_drives",
+                        lambda cache, off: [Seen(off[0], said(cache, off[0])[2], 0.1)])
     monkeypatch.setattr(calibrate, "refined_by", lambda student, off: said(None, off)[:2])
     student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "off level")
     lasting = np.array(calibrate.calibrated(student, [cache]).errors.variances)[-1]
     assert lasting[3] == pytest.approx(4.0, rel=0.2) and lasting[5] < 1.0
 
 
-def test_drives_at_half_the_rate_are_not_taken_for_others(cache, monkeypatch):
-    monkeypatch.setattr(calibrate, "forward_drives", lambda *_: [])
+def test_drives_at_half_the_rate_are_not_taken_for_others(cache):
+    cache = replace(cache, tracks=tuple(replace(track, stride=2) for track in cache.tracks))
     student = Student(PoseRegressor(SETTINGS), StudentSettings(SETTINGS), "none")
     with pytest.raises(InputError, match="--strides 1"):
         calibrate.calibrated(student, [cache])

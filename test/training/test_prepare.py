@@ -144,7 +144,7 @@ def test_the_same_name_twice_is_refused(whole, tmp_path, capsys):
 
 
 def test_a_process_that_is_killed_ends_the_run(tmp_path):
-    drive = Drive("bag", 10, {}, partial(os._exit, 9))
+    drive = Drive("bag", 10, 0.1, {}, partial(os._exit, 9))
     with pytest.raises(InputError, match="bag: the process that read it was killed"):
         preparing.prepare([drive], "a bag", tmp_path, "dense_flow", [1], jobs=1)
     assert not (tmp_path / "cache.json").exists()

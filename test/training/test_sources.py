@@ -222,6 +222,17 @@ def test_train_on_your_own_robots_bag(tmp_path, kind):
         np.testing.assert_allclose(frame.pose, true[k], atol=1e-9)
 
 
+def test_of_a_fast_camera_what_the_odometry_takes_for_keyframes_is_taken(tmp_path):
+    images = np.arange(0, 30) * 1000 // 30 * MS
+    with Robot(tmp_path / "bag") as robot:
+        robot.mounting().camera(images).poses("/pose", np.arange(0, 1100, 50) * MS)
+    drive, = find_drives(tmp_path / "bag", Choice())
+    frames = list(drive.open()[1])
+    assert [f.number for f in frames] == list(range(10)) and drive.period_s == pytest.approx(0.1, rel=0.02)
+    for k, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame.image, noise(3 * k))
+
+
 def test_images_in_a_gap_of_the_poses_and_missing_images_leave_their_numbers_free(tmp_path, caplog):
     images = np.array([1000, 1100, 1200, 1300, 1400, 1500, 1700, 1800]) * MS
     poses = np.array([*range(950, 1150, 50), *range(1390, 2000, 50)]) * MS

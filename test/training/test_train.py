@@ -4,7 +4,7 @@ import csv
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from training.objectives import ObjectiveSettings
 from training.results import fit_to
 from training.train import TrainingSettings, fabric_for, train
 from training.twins import levelled
-from training.validate import predict, said_by
+from training.validate import predict, said_by, seen
 
 STUDENT = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 8)), (16, 24, 16), hint_layer=2, input_scale=3.0)
 TEACHER = replace(STUDENT, fully_connected=(24, 16), hint_layer=1, lstm_layers=2, lstm_width=16)
@@ -30,11 +30,12 @@ FIGURES = ("student", "sigma", "rpe_t_m", "rpe_r_deg")
 ALONE = ObjectiveSettings("student_only", "none", rotation_weight=1000.0)
 
 
-def fit(cache, validation, out, settings=SETTINGS, shape=STUDENT):
+def fit(cache, validation, out, settings=SETTINGS, shape=STUDENT, alone=ALONE):
     torch.manual_seed(0)
     network = PoseRegressor(fit_to(shape, cache))
-    objective = objectives.regression(ALONE, None, network)
-    return train(network, objective, settings, cache, validation, out, fabric_for(settings))
+    objective = objectives.regression(alone, None, network)
+    return train(network, objective, settings, cache, validation, out, fabric_for(settings),
+                 {"objective": asdict(alone)})
 
 
 def curves(out):
@@ -85,6 +86,12 @@ def test_a_checkpoint_of_other_settings_is_refused(cache, validation, tmp_path):
     fit(cache, validation, tmp_path / "run")
     with pytest.raises(InputError, match=r"last\.ckpt.*learning_rate"):
         fit(cache, validation, tmp_path / "run", replace(SETTINGS, learning_rate=1e-4))
+    with pytest.raises(InputError, match="begun with another network;"):
+        fit(cache, validation, tmp_path / "run", shape=replace(STUDENT, fully_connected=(8, 24, 16)))
+    with pytest.raises(InputError, match="begun with another cache;"):
+        fit(replace(cache, about={**cache.about, "digest": "other"}), validation, tmp_path / "run")
+    with pytest.raises(InputError, match="begun with another objective;"):
+        fit(cache, validation, tmp_path / "run", alone=replace(ALONE, rotation_weight=1.0))
 
 
 def write_yaml(path, network: NetworkSettings, **rest):
@@ -144,7 +151,7 @@ def test_a_teacher_is_imitated_in_what_it_drives_by(cache, teacher):
     outputs = teacher_outputs(teacher, cache, 1.0, "cpu", "driven")
     network, settings, _ = load_network(teacher)
     rows = slice(100, 200)
-    driven, _ = said_by(Student(network, settings, "teacher"), levelled(cache, rows)[0])
+    driven, _ = said_by(Student(network, settings, "teacher"), seen(cache, cache.tracks[1]))
     np.testing.assert_allclose(outputs.motions[0, rows], driven, atol=1e-6)
     assert not np.allclose(driven, teacher_outputs(teacher, cache, 1.0, "cpu").motions[0, rows], atol=1e-3)
 
@@ -177,6 +184,26 @@ def test_a_student_without_its_teacher_is_refused(tmp_path, cache, validation, c
     assert cli.main(["distil", str(settings), "--cache", str(cache.path), "--validation",
                      str(validation.path), "--out", str(tmp_path / "student")]) == 2
     assert "--teacher" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("settings, sentence", [
+    ({"training": {"window": 4}}, "training.window: is 4"),
+    ({"training": {"epochs": 0}}, "0 epochs of windows of 1 pairs teach nothing"),
+    ({"training": {"batch": 0}}, "batch: 0 is shared"),
+    ({"network": replace(STUDENT, hint_layer=1)}, "guided layer has 16 outputs, the teacher's hint 24"),
+])
+def test_what_cannot_be_learned_is_refused(tmp_path, cache, validation, teacher, capsys, settings, sentence):
+    file = write_yaml(tmp_path / "student.yaml", settings.pop("network", STUDENT), **settings)
+    assert cli.main(["distil", str(file), "--teacher", str(teacher), "--cache", str(cache.path),
+                     "--validation", str(validation.path), "--out", str(tmp_path / "student")]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_drives_on_which_nothing_can_be_measured_are_refused_before_training(tmp_path, cache, validation):
+    halved = replace(validation, tracks=tuple(replace(track, stride=2) for track in validation.tracks))
+    with pytest.raises(InputError, match="no drive run forwards at full rate"):
+        fit(cache, halved, tmp_path / "run")
+    assert not (tmp_path / "run" / "last.ckpt").exists()
 
 
 def test_two_processes_descend_the_same_curve_as_one(tmp_path, cache, validation):

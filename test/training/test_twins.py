@@ -85,7 +85,7 @@ def drive(looks_down: float, stride: int = 1, left: float = 0.0) -> PairCache:
     if stride < 0:
         motion = geometry.to_motion(geometry.inverse(geometry.from_motion(motion)))
     inputs = np.random.default_rng(0).normal(size=(40, 9, 12, 40)).astype(np.float32)
-    return PairCache(Path(), inputs, np.tile(motion, (40, 1)), (Track("drive", stride, 0, 40),),
+    return PairCache(Path(), inputs, np.tile(motion, (40, 1)), (Track("drive", stride, 0, 40, 0.1),),
                      {"front_end": "dense_flow"})
 
 
@@ -131,7 +131,7 @@ def test_a_view_off_level_has_the_motions_of_a_camera_turned_by_so_much():
 
 def test_parts_of_a_drive_are_levelled_as_one():
     cache = drive(np.radians(2.0))
-    parts = tuple(Track("drive", 1, *rows) for rows in ((0, 3), (3, 40)))
+    parts = tuple(Track("drive", 1, *rows, 0.1) for rows in ((0, 3), (3, 40)))
     np.testing.assert_allclose(replace(cache, tracks=parts).turn, cache.turn)
 
 

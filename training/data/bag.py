@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from distill_vo.errors import InputError
+from distill_vo.odometry import KEYFRAME_S
 from distill_vo.sources import Source
 from distill_vo.sources.bag import POSES, TF, image_stamps, open_bag, open_bag_source, pick_image_topic
 from training.data.drives import Choice, Drive, OpenedDrive, true_frames
-from training.data.poses import LARGEST_GAP_NS, ascending, interpolate, number, refuse_backwards
+from training.data.poses import LARGEST_GAP_NS, ascending, interpolate, number, period_s, refuse_backwards
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,21 @@ def find_bag(path: Path, choice: Choice) -> Drive:
                     missing, len(stamps), topic)
     origin = {"bag": str(path.resolve()), "image_topic": images, "pose_topic": topic, "images": len(stamps),
               "camera": asdict(source.camera)}
-    return Drive(source.name, len(stamps), origin,
-                 partial(open_drive, path, images, topic, choice.camera_height_m, number(stamps), poses))
+    taken = as_keyframes(stamps)
+    poses[~taken], numbers = np.nan, np.zeros(len(stamps), np.int64)
+    numbers[taken] = number(stamps[taken])
+    return Drive(source.name, len(stamps), period_s(stamps[taken]), origin,
+                 partial(open_drive, path, images, topic, choice.camera_height_m, numbers, poses))
+
+
+def as_keyframes(stamps_ns: np.ndarray) -> np.ndarray:
+    """Which images (N,) are taken, of cameras faster than 10 Hz not all: the odometry measures motions over
+    KEYFRAME_S or more."""
+    taken, last = np.zeros(len(stamps_ns), bool), -np.inf
+    for k, stamp in enumerate(stamps_ns):
+        if stamp - last >= KEYFRAME_S * 1e9:
+            taken[k], last = True, stamp
+    return taken
 
 
 def pick_pose_topic(path: Path, types: dict[str, str], wanted: str | None) -> str:

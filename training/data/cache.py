@@ -24,7 +24,7 @@ from distill_vo.frontend import FRONT_ENDS
 from distill_vo.level import LARGEST_RAD, missing_pitch, straight_way
 from distill_vo.trajectory import write_whole
 
-FORMAT = 9
+FORMAT = 10
 LEAST_WAY_M = 5.0  # that a drive must lead to tell how its camera looks
 ARRAYS = ("inputs", "frames", "pairs", "motions")  # those there are, in the order of the digest
 
@@ -37,6 +37,11 @@ class Track:
     stride: int  # frames between the two of a pair; negative: the drive backwards in time
     start: int
     stop: int
+    seconds: float  # between the two frames of a pair
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.start, self.stop)
 
 
 class StackedPairs:
@@ -92,14 +97,14 @@ class PairCache:
         level, and its straight roads to lead straight ahead; see `turn_of`."""
         drives: dict[str, list[np.ndarray]] = {}
         for track in self.tracks:
-            motions = self.motions[track.start:track.stop]
+            motions = self.motions[track.rows]
             if track.stride < 0:
                 motions = geometry.to_motion(geometry.inverse(geometry.from_motion(motions)))
             drives.setdefault(track.name, []).append(motions)
         found = {name: turn_of(np.concatenate(parts)) for name, parts in drives.items()}
         turns = np.zeros((len(self), 2))
         for track in self.tracks:
-            turns[track.start:track.stop] = found[track.name]
+            turns[track.rows] = found[track.name]
         return turns
 
     def __len__(self) -> int:

@@ -20,6 +20,7 @@ from distill_vo.sources import Source
 from distill_vo.sources.bag import is_bag
 from distill_vo.sources.kitti import is_kitti
 from distill_vo.sources.malaga import is_malaga
+from training.data.drive import DT
 from training.data.rehearsal import RehearsalSettings, render_sequence
 
 
@@ -44,6 +45,7 @@ class Drive:
 
     name: str
     frames: int  # how many, with those that turn out to be unusable
+    period_s: float  # from one frame to the next
     origin: dict  # what exactly it is, in plain JSON values
     open: Callable[[], OpenedDrive]
 
@@ -92,7 +94,7 @@ def find_rehearsal(file: Path) -> list[Drive]:
     plan = typed.load(RehearsalPlan, file)
     if plan.sequences < 1:
         raise InputError(f"{file}: sequences is {plan.sequences}; give 1 or more.")
-    return [Drive(f"{file.stem}_{i:04d}", plan.settings.frames, {"rehearsal": i, **asdict(plan.settings)},
+    return [Drive(f"{file.stem}_{i:04d}", plan.settings.frames, DT, {"rehearsal": i, **asdict(plan.settings)},
                   partial(open_rehearsal, plan.settings, i)) for i in range(plan.sequences)]
 
 

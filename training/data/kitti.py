@@ -21,7 +21,7 @@ from distill_vo.errors import InputError
 from distill_vo.sources import open_source
 from distill_vo.sources.kitti import CAMERAS, list_images
 from training.data.drives import Choice, Drive, OpenedDrive, true_frames
-from training.data.poses import interpolate
+from training.data.poses import interpolate, period_s
 
 SPLITS = {"train": "00-08", "test": "09-10"}
 
@@ -81,7 +81,8 @@ def _drive(folder: Path, name: str, choice: Choice) -> Drive:
     poses = interpolate(source.truth, source.stamps_ns[numbers]) @ source.base_T_camera
     origin = {"kitti": str(folder.resolve()), "image": index, "images": len(numbers),
               "camera": asdict(source.camera)}
-    return Drive(name, len(numbers), origin, partial(open_sequence, folder, index, height_m, numbers, poses))
+    return Drive(name, len(numbers), period_s(source.stamps_ns), origin,
+                 partial(open_sequence, folder, index, height_m, numbers, poses))
 
 
 def open_sequence(folder: Path, index: int, height_m: float | None, numbers: np.ndarray,

@@ -56,9 +56,12 @@ def number(stamps_ns: np.ndarray) -> np.ndarray:
 
     Frames with the same stamp get the same number.
     """
-    if len(stamps_ns) < 2:
-        return np.zeros(len(stamps_ns), np.int64)
     steps = np.diff(stamps_ns)
-    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 1
-    counted = np.where(steps > 0, np.maximum(1, np.round(steps / usual)), 0)
+    counted = np.where(steps > 0, np.maximum(1, np.round(steps / (1e9 * period_s(stamps_ns)))), 0)
     return np.concatenate([[0], np.cumsum(counted)]).astype(np.int64)
+
+
+def period_s(stamps_ns: np.ndarray) -> float:
+    """The usual step from one stamp (N,) to the next."""
+    steps = np.diff(stamps_ns)
+    return float(np.median(steps[steps > 0])) / 1e9 if (steps > 0).any() else 1.0

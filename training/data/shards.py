@@ -72,11 +72,13 @@ def _write_pairs(drive: Drive, arrays: _Arrays, front_end: str, strides: list[in
 
     def seen() -> Iterator[TrueFrame]:
         for frame in frames:
+            progress()
+            if frame.number in rows:
+                continue  # the same stamp again
             frame = frame._replace(image=view(frame.image))
             rows[frame.number] = len(rows)
             if stacked:
                 arrays.append("frames", frame.image.whole)
-            progress()
             yield frame
 
     chains: dict[int, list[int]] = {stride: [] for stride in strides}
@@ -93,7 +95,8 @@ def _write_pairs(drive: Drive, arrays: _Arrays, front_end: str, strides: list[in
     if not rows:
         where = drive.origin.get("bag") or drive.origin.get("kitti") or drive.name
         raise InputError(f"{where}: none of its {drive.frames} images can be read; see the warnings above.")
-    (arrays.folder / "shard.json").write_text(json.dumps({"chains": chains, "frames": len(rows)}))
+    about = {"chains": chains, "frames": len(rows), "period_s": drive.period_s}
+    (arrays.folder / "shard.json").write_text(json.dumps(about))
 
 
 class _Piece(NamedTuple):
@@ -118,7 +121,8 @@ def join(shards: dict[str, Path], out: Path, front_end: str, strides: list[int])
         for stride in strides:
             backwards = stride < 0
             for length in about["chains"][str(stride)][::-1 if backwards else 1]:
-                tracks.append(Track(drive, stride, start, start + length))
+                seconds = abs(stride) * about["period_s"]
+                tracks.append(Track(drive, stride, start, start + length, seconds))
                 start += length
             pieces["inputs"].append(_Piece(shard / f"inputs{stride}.raw", backwards))
             pieces["pairs"].append(_Piece(shard / f"pairs{stride}.raw", backwards, frames))
