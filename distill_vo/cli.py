@@ -11,6 +11,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from distill_vo.errors import InputError
 
@@ -61,7 +62,8 @@ def _run(args) -> int:
     trajectory = Trajectory.from_poses([e.stamp_ns for e in estimates], [e.pose for e in estimates])
     figures = write_results(out, trajectory, source.truth, source.base_T_camera, {
         "source": source.name, "student": student.name, "student_digest": student.digest,
-        "device": student.device, "frames_lost": sum(e.status is Status.LOST for e in estimates),
+        "device": student.device, "camera_height_m": source.camera.mount_height_m,
+        "frames_lost": sum(e.status is Status.LOST for e in estimates),
         "seconds": seconds}, args.alignment)
     print(json.dumps(figures) if args.json else f"{table(figures)}\nresults in {out}")
     if end is not None:
@@ -108,6 +110,8 @@ def _make_folder(path: Path) -> Path:
     """Before the work is done, not after it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass  # a folder that is there may still be closed to us
     except OSError as error:
         raise InputError(f"{path}: is not a folder that can be written ({error.strerror}); give "
                          "another with --out.") from error

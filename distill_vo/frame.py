@@ -8,7 +8,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from distill_vo.camera import CANONICAL, Camera, looking
+from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 
 # Some builds of OpenCV have Intel's IPP. On images this small it takes longer, and it rounds otherwise.
@@ -34,14 +34,13 @@ CONTRAST = 2  # how much stronger the rest is made
 class CanonicalView:
     """What one camera's images show of CANONICAL, undistorted.
 
-    Camera and canonical view share their centre, and their optical axes too but for `turn`: by how much the
-    view looks further down and further to the right, rad. colour: whole frames in colour are wanted too.
+    Camera and canonical view share their centre; rotation (3, 3) is from the camera's axes to the view's.
+    colour: whole frames in colour are wanted too.
     """
 
-    def __init__(self, camera: Camera, colour: bool = False, turn: tuple[float, float] = (0.0, 0.0)):
+    def __init__(self, camera: Camera, colour: bool = False, rotation: np.ndarray | None = None):
         self.camera, self.colour = camera, colour
-        self.rotation = looking(np.asarray(turn))
-        """(3, 3) from the camera's axes to the view's."""
+        self.rotation = np.eye(3) if rotation is None else rotation
         lens = cv2.fisheye if camera.model == "equidistant" else cv2
         distortion = np.array(camera.distortion or (0.0,) * 4)
         xy = np.stack(lens.initUndistortRectifyMap(camera.K, distortion, self.rotation, CANONICAL.K,
@@ -51,7 +50,8 @@ class CanonicalView:
         """Share of the canonical field of view (0..1) that this camera sees."""
         if self.coverage < 0.25:
             raise InputError(f"camera calibration: only {self.coverage:.0%} of the view the student was "
-                             "trained on is seen by this camera; check width, height and camera matrix.")
+                             "trained on is seen by this camera; check width, height and camera matrix, and "
+                             "whether it looks ahead.")
         shrink = min(camera.fx, camera.fy) / CANONICAL.fx
         on_road = cv2.remap(xy, *_ROAD_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         self._half, self._road = _Sampling(halved(xy), 2 * shrink), _Sampling(on_road, shrink)

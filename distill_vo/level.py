@@ -1,4 +1,7 @@
-"""How the view is turned against the way the camera goes, learned while it drives.
+"""How the view is turned against the camera: by its mounting, and by the way it goes.
+
+The mounting tells how far a camera looks down or aside and how it is rolled; the view looks along the base's
+x axis and stands upright (`ahead`). The rest is learned while it drives (`Level`).
 
 A student knows the scale by the road, and the road by where it lies in the view: half a degree of pitch makes
 it seem a tenth longer or shorter, and no mounting is known to that. But the way the camera goes must lie in
@@ -10,6 +13,8 @@ the view. Where it does not, the camera looks aside, and what is drift would be 
 """
 
 import numpy as np
+
+from distill_vo import geometry
 
 STEP_M = 1.5  # after which the way is compared
 # Of what is missing all is corrected at first, then what would give the mean of all comparisons and half as
@@ -23,12 +28,20 @@ BENT = 0.006  # rad/m; roads that bend less are straight
 AXLE_M = 1.3  # from the rear axle forward to the camera, of the cars the students learned in
 LEAST_RAD = np.radians(0.1)  # a smaller turn of the view is not worth the while
 LARGEST_RAD = np.radians(3.0)  # beyond it the camera was not meant to look ahead
+FARTHEST_ASIDE_RAD = np.radians(45.0)  # from straight ahead; beyond it nothing is seen of the way
 FORWARD = 0.95  # share of the way that leads forward
 UNLEVELLED = 0.1  # share of the way, one sigma: half a degree of pitch
 
 
+def ahead(base_R_camera: np.ndarray) -> np.ndarray | None:
+    """Rotation (3, 3) from a camera's axes to those of one that looks along the base's x axis and is not
+    rolled; None where the camera looks elsewhere, or base is no frame of REP 103 (the camera's own)."""
+    R = geometry.OPTICAL_AXES.T @ base_R_camera
+    return R if R[2, 2] > np.cos(FARTHEST_ASIDE_RAD) else None
+
+
 class Level:
-    """turn: by how much the view is to look further down and further to the right than the camera does, rad.
+    """turn: by how much the view is to look further down and to the right than the mounting says, rad.
 
     looks_down: what the student says of how far the camera that it learned with looked down, rad; None: where
     the camera looks does not matter to it, and the view stays as it is.

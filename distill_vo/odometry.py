@@ -11,10 +11,10 @@ from enum import Enum
 import numpy as np
 
 from distill_vo import geometry
-from distill_vo.camera import CANONICAL, Camera
+from distill_vo.camera import CANONICAL, Camera, looking
 from distill_vo.frame import CanonicalFrame, CanonicalView
 from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
-from distill_vo.level import LEAST_RAD, Level
+from distill_vo.level import LEAST_RAD, Level, ahead
 from distill_vo.student import MOST_MOTION, Student
 from distill_vo.uncertainty import ErrorState
 from distill_vo.visibility import followed, texture
@@ -92,7 +92,8 @@ class VisualOdometry:
     max_gap_s: for how long the pose is carried on at the last twist while nothing is seen. planar: the base
     moves in the plane, z, roll and pitch held to zero.
 
-    turn (2,): by how much the view looks further down and to the right than the camera now, rad (level.py).
+    turn (2,): by how much the view looks further down and to the right now than the mounting says, rad
+    (level.py). looks_ahead: whether the mounting has the camera look along the base's x axis, more or less.
     """
 
     def __init__(self, student: Student, camera: Camera, base_T_camera: np.ndarray | None = None,
@@ -103,6 +104,8 @@ class VisualOdometry:
         self._error_variance = student.errors.total
         self._base_T_camera = np.eye(4) if base_T_camera is None else geometry.orthonormalise(base_T_camera)
         self._level, self.turn = Level(student.front_end.looks_down), np.zeros(2)
+        upright = ahead(self._base_T_camera[:3, :3])
+        self.looks_ahead, self._upright = upright is not None, np.eye(3) if upright is None else upright
         self.calibrate(camera)
         self.reset()
 
@@ -151,9 +154,9 @@ class VisualOdometry:
         return estimate
 
     def _turn_view(self, camera: Camera, turn: np.ndarray) -> None:
-        """From the next image on the view looks further down and to the right than the camera, rad (2,)."""
+        """From the next image on the view looks further down and to the right by turn (2,), rad."""
         self.turn = turn
-        self.view = CanonicalView(camera, self.student.front_end.colour, turn)
+        self.view = CanonicalView(camera, self.student.front_end.colour, looking(turn) @ self._upright)
         self._base_T_view = self._base_T_camera.copy()
         self._base_T_view[:3, :3] @= self.view.rotation.T
         self._view_T_base = geometry.inverse(self._base_T_view)

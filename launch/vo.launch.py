@@ -7,7 +7,10 @@ An argument given here goes before params_file; one left empty leaves it to that
 driver with FASTDDS_BUILTIN_TRANSPORTS='DEFAULT?sockets_size=4MB' too, or give image_reliability:=reliable.
 """
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from difflib import get_close_matches
+from pathlib import Path
+
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -42,6 +45,8 @@ PARAMETERS = {
     "max_gap": (float, "seconds without a usable image that are bridged"),
     "image_transport": (str, "raw or compressed"),
     "image_reliability": (str, "best_effort or reliable"),
+    "image_depth": (int, "images that may wait for their turn"),
+    "autostart": (bool, "whether it configures and activates itself"),
     "use_sim_time": (bool, "whether time comes from /clock"),
 }
 
@@ -63,11 +68,22 @@ def generate_launch_description():
 
 
 def start_node(context):
+    file = Path(LaunchConfiguration("params_file").perform(context))
+    if not file.is_file():
+        raise RuntimeError(f"params_file {file}: there is no such file; launch_ros would go on without it.")
     given = {name: ParameterValue(LaunchConfiguration(name), value_type=kind)
              for name, (kind, _) in PARAMETERS.items() if LaunchConfiguration(name).perform(context)}
-    return [Node(
+    return [*misspelt(context.launch_configurations), Node(
         package="distill_vo", executable="vo_node", output="screen",
         namespace=LaunchConfiguration("namespace"),
         parameters=[LaunchConfiguration("params_file"), given],
         remappings=[("image", LaunchConfiguration("image_topic")),
                     ("camera_info", LaunchConfiguration("camera_info_topic"))])]
+
+
+def misspelt(names):
+    """What to say of arguments that look like another; those unlike any are of who includes this file."""
+    known = (*ARGUMENTS, *PARAMETERS)
+    close = {name: get_close_matches(name, known, 1, cutoff=0.85) for name in names if name not in known}
+    return [LogInfo(msg=f"argument {name} is not known; did you mean {found[0]}?")
+            for name, found in close.items() if found]

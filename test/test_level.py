@@ -8,9 +8,9 @@ import pytest
 from knowing import PERIOD_NS, KnowingStudent, image
 
 from distill_vo import geometry
-from distill_vo.camera import CANONICAL
+from distill_vo.camera import CANONICAL, looking
 from distill_vo.frame import CanonicalView, halved
-from distill_vo.level import LARGEST_RAD, Level
+from distill_vo.level import LARGEST_RAD, Level, ahead
 from distill_vo.odometry import Estimate, Status, VisualOdometry
 
 LOOKS_DOWN = np.radians(1.1)
@@ -69,9 +69,27 @@ def test_a_turned_view_is_what_a_turned_camera_sees(turn, rotation):
     R = geometry.rotation_exp(np.array(rotation))
     expected = cv2.warpPerspective(scene, CANONICAL.K @ R @ np.linalg.inv(CANONICAL.K), (640, 192),
                                    borderMode=cv2.BORDER_REPLICATE)
-    seen = CanonicalView(CANONICAL, colour=True, turn=turn)(scene)
+    seen = CanonicalView(CANONICAL, colour=True, rotation=looking(np.array(turn)))(scene)
     assert np.abs(seen.whole[..., 0].astype(int) - expected)[12:-12, 12:-12].max() <= 3
     assert np.abs(seen.half.astype(int) - halved(expected))[6:-6, 6:-6].max() <= 3
+
+
+@pytest.mark.parametrize("rotation", [(0.2, 0.0, 0.0), (0.1, -0.1, 0.3), (0.0, 0.0, np.pi)],
+                         ids=["down", "aside and rolled", "upside down"])
+def test_the_view_looks_along_the_base_and_stands_upright(rotation):
+    R = geometry.rotation_exp(np.array(rotation))
+    base_R_camera = geometry.OPTICAL_AXES @ R
+    np.testing.assert_allclose(geometry.OPTICAL_AXES @ ahead(base_R_camera), base_R_camera, atol=1e-12)
+
+
+def test_of_a_camera_that_looks_elsewhere_the_view_is_its_own():
+    up = geometry.from_motion(np.zeros(6))  # the optical rotation was forgotten, or base is the camera
+    back = np.eye(4)
+    back[:3, :3] = geometry.OPTICAL_AXES @ np.diag([-1, 1, -1])
+    for base_T_camera in (up, back):
+        odometry = VisualOdometry(KnowingStudent(np.eye(4)[None]), CANONICAL, base_T_camera)
+        assert not odometry.looks_ahead
+        np.testing.assert_array_equal(odometry.view.rotation, np.eye(3))
 
 
 class Learner(KnowingStudent):
@@ -86,12 +104,12 @@ class Learner(KnowingStudent):
         return (self.odometry.view.rotation @ motion.reshape(2, 3, 1)).ravel(), sigma
 
 
-def learning(frames: int, yaw: float) -> tuple[VisualOdometry, np.ndarray]:
+def learning(frames: int, yaw: float, base_T_camera=None) -> tuple[VisualOdometry, np.ndarray]:
     """An odometry, and the camera's poses (frames, 4, 4) of a drive that its view is not level for."""
     step = geometry.from_motion(way(np.radians(2.1), left=np.radians(1.0), turn=yaw))
     truth = np.array([np.linalg.matrix_power(step, i) for i in range(frames)])
     student = Learner(truth)
-    student.odometry = VisualOdometry(student, CANONICAL)
+    student.odometry = VisualOdometry(student, CANONICAL, base_T_camera)
     return student.odometry, truth
 
 
@@ -102,12 +120,16 @@ def driven(odometry: VisualOdometry, truth: np.ndarray) -> Iterator[Estimate]:
         yield odometry.track(i * PERIOD_NS, view)
 
 
-def test_the_path_is_the_cameras_however_its_view_is_turned():
-    odometry, truth = learning(120, yaw=0.002)
+@pytest.mark.parametrize("down", [0.0, 0.5])
+def test_the_path_is_the_cameras_however_its_view_is_turned(down):
+    base_T_camera = np.eye(4)
+    base_T_camera[:3, :3] = geometry.OPTICAL_AXES @ geometry.rotation_exp(np.radians([-down, 0.0, 1.0]))
+    odometry, truth = learning(120, 0.002, base_T_camera)
     *_, last = driven(odometry, truth)
-    assert odometry.turn[0] == pytest.approx(-np.radians(1.0), abs=np.radians(0.12))
+    assert odometry.turn[0] == pytest.approx(np.radians(down - 1.0), abs=np.radians(0.12))
     assert odometry.turn[1] > np.radians(0.5)
-    np.testing.assert_allclose(last.pose, truth[-1], atol=1e-9)
+    np.testing.assert_allclose(last.pose, base_T_camera @ truth[-1] @ geometry.inverse(base_T_camera),
+                               atol=1e-9)
 
 
 def test_until_the_view_is_level_the_way_is_known_to_a_tenth_only():

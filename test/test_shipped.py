@@ -44,6 +44,21 @@ def test_what_it_sees_in_a_mirror_moves_mirrored(name):
     assert (np.sqrt((off**2).mean(axis=0)) < 0.3).all()
 
 
+@pytest.mark.parametrize("degrees", [1.1, 12.0])
+def test_a_camera_that_is_told_to_look_down_sees_the_same_metres(degrees):
+    settings = RehearsalSettings(seed=30_000, frames=60, height=400, cy=199.5, camera_height_sigma=0.0,
+                                 pitch_deg=degrees, pitch_sigma_deg=0.0)
+    street = render_sequence(settings, 0)
+    base_T_camera = np.eye(4)
+    base_T_camera[:3, :3] = geometry.OPTICAL_AXES @ geometry.rotation_exp([-np.radians(degrees), 0.0, 0.0])
+    camera = Camera.from_projection(street.K, 640, 400, street.camera_height)
+    odometry = VisualOdometry(Student.load(DEFAULT, "cpu"), camera, base_T_camera)
+    estimates = [odometry.track(frame.stamp_ns, frame.image) for frame in street]
+    said, true = (np.linalg.norm(np.diff([pose[:3, 3] for pose in poses], axis=0), axis=1).sum()
+                  for poses in ([e.pose for e in estimates], street.poses))
+    assert true > 20 and said == pytest.approx(true, rel=0.05)
+
+
 @pytest.mark.parametrize("name", student_names())
 def test_it_drives_an_unknown_street_in_metres(name):
     street, camera = unknown_street()

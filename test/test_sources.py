@@ -137,6 +137,32 @@ def test_camera_that_is_not_there(tmp_path):
         open_source(make_kitti(tmp_path), camera_index=2)
 
 
+def test_names_of_images_are_microseconds_too(tmp_path):
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{1_400_000_000_000_000 + i * 62_500}.png"), noise(i))
+    (tmp_path / "camera.yaml").write_text(CAMERA_YAML)
+    assert np.diff([f.stamp_ns for f in open_source(tmp_path)]).tolist() == [62_500_000] * 2
+
+
+def test_a_calibration_of_another_size_is_refused_once(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), noise(0)[:50])
+    (tmp_path / "camera.yaml").write_text(CAMERA_YAML)
+    with pytest.raises(InputError, match="images are 320x50, the calibration is for 320x96"):
+        open_source(tmp_path)
+    with pytest.raises(InputError, match="images are 320x96, the calibration is for 100x96"):
+        (tmp_path / "camera.yaml").write_text(CAMERA_YAML.replace("320", "100"))
+        open_source(make_kitti(tmp_path), calibration=tmp_path / "camera.yaml")
+
+
+def test_what_is_chosen_of_another_kind_of_source_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is no rosbag2 bag, of which --image-topic chooses"):
+        open_source(make_kitti(tmp_path), image_topic="/camera")
+    cv2.imwrite(str(tmp_path / "0.png"), noise(0))
+    (tmp_path / "camera.yaml").write_text(CAMERA_YAML)
+    with pytest.raises(InputError, match="is no KITTI sequence, of which --camera chooses"):
+        open_source(tmp_path, camera_index=2)
+
+
 def test_folder_of_images_with_its_calibration(tmp_path):
     for i in (3, 1, 2):
         cv2.imwrite(str(tmp_path / f"{1_700_000_000_000_000_000 + i * 10**8}.jpg"), noise(i))

@@ -40,11 +40,13 @@ STUDENT_CONVOLUTIONS = {
 def student(teacher: NetworkSettings, rate: float) -> NetworkSettings:
     """The student that has (1 - rate) of the teacher's parameters, by widths found by bisection.
 
-    Raises InputError for a rate that leaves nothing, or too little for the fixed layers.
+    Bins, which only describe motions, count on neither side; a classifier's come on top. Raises InputError
+    for a rate that leaves nothing, or too little for the fixed layers.
     """
     if not 0.5 <= rate <= 0.98:
         raise InputError(f"rate {rate}: is not between 0.5 and 0.98; the paper spans {RATES[0]} to "
                          f"{RATES[-1]}.")
+    teacher = replace(teacher, bins=0)
     target = (1 - rate) * parameters(teacher)
     guided = 2 if rate < 0.75 else 3
 

@@ -24,6 +24,7 @@ ROWS = (
     ("frames", "frames", "{:d}"),
     ("seconds", "seconds", "{:.2f}"),
     ("frames per second", "frames_per_second", "{:.1f}"),
+    ("camera height (m)", "camera_height_m", "{:.2f}"),
     ("path length (m)", "path_length_m", "{:.1f}"),
     ("truth's path length (m)", "truth_length_m", "{:.1f}"),
     ("t_err (%)", "t_err_percent", "{:.2f}"),

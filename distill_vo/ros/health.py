@@ -28,7 +28,7 @@ class Health:
         self._latencies: deque[float] = deque(maxlen=RECENT)
         self._times: deque[float] = deque(maxlen=RECENT_FRAMES)
         self._first = 0.0
-        self._heard = time.perf_counter()
+        self._heard = self._used = time.perf_counter()
 
     def heard(self) -> float:
         """An image has come in; returns the time of that for `tracked`."""
@@ -40,7 +40,7 @@ class Health:
         if estimate is None:
             self.late += 1
             return
-        now = time.perf_counter()
+        self._used = now = time.perf_counter()
         self._first = self._first or now
         self._times.append(now)
         self._latencies.append(now - started)
@@ -55,6 +55,11 @@ class Health:
         return time.perf_counter() - self._heard
 
     @property
+    def idle_s(self) -> float:
+        """Seconds since an image became odometry, or since activation."""
+        return time.perf_counter() - self._used
+
+    @property
     def rate_hz(self) -> float:
         """Over the whole run."""
         elapsed = self._times[-1] - self._first if self._times else 0.0
@@ -62,7 +67,7 @@ class Health:
 
     @property
     def recent_rate_hz(self) -> float:
-        if len(self._times) < 2 or self.silent_s > SILENCE_S:
+        if len(self._times) < 2 or self.idle_s > SILENCE_S:
             return 0.0
         return (len(self._times) - 1) / (self._times[-1] - self._times[0])
 
@@ -90,8 +95,10 @@ class Health:
     def _verdict(self) -> tuple[bytes, str]:
         if self.silent_s > SILENCE_S:
             return DiagnosticStatus.STALE, f"no image for {self.silent_s:.0f} s"
-        if self.status is None:
+        if self.status is None and not self.unusable:
             return DiagnosticStatus.WARN, "waiting for images, calibration and mounting"
+        if self.idle_s > SILENCE_S:
+            return DiagnosticStatus.WARN, f"images come, and for {self.idle_s:.0f} s none of them was used"
         return {Status.TRACKING: (DiagnosticStatus.OK, "tracking"),
                 Status.DEGRADED: (DiagnosticStatus.WARN, "degraded: little can be seen"),
                 Status.LOST: (DiagnosticStatus.ERROR, "lost: nothing can be seen")}[self.status]

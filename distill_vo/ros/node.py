@@ -14,11 +14,10 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
-from distill_vo.camera import Camera
+from distill_vo.camera import DEFAULT_HEIGHT_M, Camera
 from distill_vo.errors import InputError
 from distill_vo.odometry import Estimate, Status, VisualOdometry
 from distill_vo.ros import messages, parameters
@@ -26,7 +25,7 @@ from distill_vo.ros.health import SILENCE_S, Health
 from distill_vo.ros.images import image_decoder
 from distill_vo.ros.lifecycle import transition
 from distill_vo.ros.outputs import Outputs
-from distill_vo.ros.transforms import TransformListener, static_publisher_line
+from distill_vo.ros.transforms import TransformListener, ground_line, mounting_line
 from distill_vo.ros.vo_parameters import PARAMETERS
 from distill_vo.ros.waiting import why_nothing_comes
 from distill_vo.student import Student
@@ -65,7 +64,7 @@ class VisualOdometryNode(LifecycleNode):
         student = Student.load(self._values["model"], self._values["device"])
         student(np.zeros(student.front_end.shape, np.float32))  # the first call is the slow one
         if self._values["calibration"]:
-            self._camera = Camera.from_yaml(self._values["calibration"], mount_height_m=1.0)
+            self._camera = self._calibration_file()
         self._decode = image_decoder()
         self._outputs = Outputs(self, self._values["odom_frame"], self._values["base_frame"])
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
@@ -84,12 +83,10 @@ class VisualOdometryNode(LifecycleNode):
         image_type, image_topic = Image, "image"
         if self._values["image_transport"] == "compressed":
             image_type, image_topic = CompressedImage, f"{self.resolve_topic_name('image')}/compressed"
-        overridable = QoSOverridingOptions.with_default_policies()
         # The calibration first: where both wait, rclpy takes them in the order of creation.
         topics = [] if self._values["calibration"] else [(CameraInfo, "camera_info", self._on_camera_info)]
         topics.append((image_type, image_topic, self._on_image))
-        self._inputs = [self.create_subscription(kind, topic, callback, qos,
-                                                 qos_overriding_options=overridable)
+        self._inputs = [self.create_subscription(kind, topic, callback, qos)
                         for kind, topic, callback in topics]
         self._inputs.append(self.create_subscription(PoseWithCovarianceStamped, "set_pose",
                                                      self._on_set_pose, 1))
@@ -134,6 +131,15 @@ class VisualOdometryNode(LifecycleNode):
                 self.destroy_timer(timer)
         self._inputs = []
 
+    def _calibration_file(self) -> Camera:
+        """The camera in the file `calibration`. Raises InputError."""
+        file, height_m = self._values["calibration"], self._values["camera_height"]
+        camera = Camera.from_yaml(file)
+        if height_m and camera.mount_height_m not in (DEFAULT_HEIGHT_M, height_m):
+            raise InputError(f"{file}: says camera_height {camera.mount_height_m} m, the parameter says "
+                             f"{height_m} m; set both to what is true.")
+        return camera
+
     # -- what comes in -----------------------------------------------------------------------------
     def _on_camera_info(self, message: CameraInfo) -> None:
         try:
@@ -150,8 +156,13 @@ class VisualOdometryNode(LifecycleNode):
         if self._paused:
             self.health.paused += 1
             return
-        self._image_frame = self._values["camera_frame"] or message.header.frame_id
+        frame = self._values["camera_frame"] or message.header.frame_id
         try:
+            if self._odometry is None:
+                self._image_frame = frame
+            elif frame not in ("", self._image_frame):
+                raise InputError(f"is of {frame}, those before were of {self._image_frame}; remap image to "
+                                 "one camera.")
             odometry = self._odometry or self._begin()
             if odometry is None:
                 self.health.early += 1
@@ -169,16 +180,14 @@ class VisualOdometryNode(LifecycleNode):
         self.health.tracked(started, estimate)
 
     def _begin(self) -> VisualOdometry | None:
-        """The odometry, once calibration and mounting are known; a new calibration goes on where it is."""
+        """The odometry, once calibration and mounting are known."""
         base_T_camera = self._transforms.lookup(self._values["base_frame"], self._image_frame)
         height_m = self._height_m()
         if self._camera is None or base_T_camera is None or height_m is None:
             return None
         camera = replace(self._camera, mount_height_m=height_m)
         odometry = VisualOdometry(self._student, camera, base_T_camera, planar=self._values["planar"])
-        if self._last is not None:
-            odometry.reset(self._last.pose, self._last.pose_covariance)
-        elif self._start is not None:
+        if self._start is not None:
             odometry.reset(*self._start)
         self._odometry = odometry
         self._transforms.close()
@@ -188,13 +197,19 @@ class VisualOdometryNode(LifecycleNode):
         if coverage < ENOUGH_COVERAGE:
             self.get_logger().warning(f"the camera sees only {coverage:.0%} of the view the student was "
                                       "trained on: expect less accuracy")
+        base = self._values["base_frame"]
+        if not odometry.looks_ahead and base != self._image_frame:
+            self.get_logger().warning(f"by TF {self._image_frame} does not look along the x axis of {base}; "
+                                      "was the rotation to optical axes forgotten? For a camera that looks "
+                                      f"ahead: {mounting_line(base, self._image_frame)}")
         return odometry
 
     def _try_to_recalibrate(self) -> None:
         """Another calibration while it runs: goes on with it, or as before where it cannot be used."""
         try:
             if self._odometry is not None:
-                self._odometry.calibrate(replace(self._camera, mount_height_m=self._height_m()))
+                height_m = self._odometry.view.camera.mount_height_m
+                self._odometry.calibrate(replace(self._camera, mount_height_m=height_m))
                 self.get_logger().info("another calibration, which covers "
                                        f"{self._odometry.view.coverage:.0%} of the student's view")
         except InputError as error:
@@ -264,13 +279,15 @@ class VisualOdometryNode(LifecycleNode):
         if self._image_frame == "":
             self.get_logger().warning("images have no frame_id; set camera_frame to the optical frame")
             return
-        self._say_if_transform_is_missing(self._values["base_frame"])
-        if self._values["camera_height"] == 0:
-            self._say_if_transform_is_missing(self._values["ground_frame"])
+        base, ground = self._values["base_frame"], self._values["ground_frame"]
+        if self._transforms.lookup(base, self._image_frame) is None:
+            self._say_transform_is_missing(base, "For a camera that looks ahead, with your numbers: "
+                                           f"{mounting_line(base, self._image_frame)}")
+        elif (self._values["camera_height"] == 0
+              and self._transforms.lookup(ground, self._image_frame) is None):
+            self._say_transform_is_missing(ground, f"For {base} above the ground, with your z: "
+                                           f"{ground_line(ground, base)}")
 
-    def _say_if_transform_is_missing(self, frame: str) -> None:
-        if self._transforms.lookup(frame, self._image_frame) is None:
-            self.get_logger().warning(
-                f"no transform {frame} -> {self._image_frame} on /tf_static or /tf; {self.health.early} "
-                f"images dropped so far. For a camera that looks ahead: "
-                f"{static_publisher_line(frame, self._image_frame)}")
+    def _say_transform_is_missing(self, frame: str, remedy: str) -> None:
+        self.get_logger().warning(f"no transform {frame} -> {self._image_frame} on /tf_static or /tf; "
+                                  f"{self.health.early} images dropped so far. {remedy}")

@@ -50,7 +50,12 @@ class TransformListener:
         self._subscriptions = []
 
 
-def static_publisher_line(parent: str, child: str) -> str:
+def mounting_line(base: str, camera: str) -> str:
     """The command that says how a forward-looking camera is mounted; its numbers are to be filled in."""
     return (f"ros2 run tf2_ros static_transform_publisher --x 0 --y 0 --z 1.65 "
-            f"--qx -0.5 --qy 0.5 --qz -0.5 --qw 0.5 --frame-id {parent} --child-frame-id {child}")
+            f"--qx -0.5 --qy 0.5 --qz -0.5 --qw 0.5 --frame-id {base} --child-frame-id {camera}")
+
+
+def ground_line(ground: str, base: str) -> str:
+    """The command that says how high base is above the ground."""
+    return f"ros2 run tf2_ros static_transform_publisher --z 0 --frame-id {ground} --child-frame-id {base}"

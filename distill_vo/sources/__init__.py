@@ -45,6 +45,10 @@ def _open(path: Path, camera_index, calibration, height_m, image_topic, truth_to
     from distill_vo.sources.kitti import is_kitti, open_kitti
     from distill_vo.sources.malaga import is_malaga, open_malaga
     from distill_vo.sources.video import SUFFIXES, open_video
+    if camera_index is not None and not is_kitti(path):
+        raise InputError(f"{path}: is no KITTI sequence, of which --camera chooses one; leave it out.")
+    if image_topic is not None and not is_bag(path):
+        raise InputError(f"{path}: is no rosbag2 bag, of which --image-topic chooses one; leave it out.")
     if is_bag(path):
         return open_bag_source(path, image_topic, truth_topic, calibration, height_m)
     if truth_topic:

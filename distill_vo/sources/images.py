@@ -1,7 +1,8 @@
 """A folder of PNG or JPEG images in the order of their names, with a ROS camera_info YAML file.
 
 Stamps come from times.txt in the folder (seconds, one a line), else from names that are nanoseconds
-(as in EuRoC), else 10 Hz is taken. The base is on the road beneath a level, forward-looking camera.
+(as in EuRoC, 19 digits) or microseconds (as in Oxford RobotCar, 16), else 10 Hz is taken. The base is on
+the road beneath a level, forward-looking camera.
 """
 
 import logging
@@ -13,7 +14,7 @@ import numpy as np
 from distill_vo.camera import Camera
 from distill_vo.errors import InputError
 from distill_vo.sources.kitti import read_times
-from distill_vo.sources.source import IMAGE_SUFFIXES, Source, level_mounting, read_frames
+from distill_vo.sources.source import IMAGE_SUFFIXES, Source, check_size, level_mounting, read_frames
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ def open_images(path: Path, calibration: Path | None = None,
         raise InputError(f"{path}: holds no PNG or JPEG images, no KITTI sequence and no rosbag2 "
                          "bag; give a folder that does.")
     camera = Camera.from_yaml(calibration or find_calibration(path, path), mount_height_m)
+    check_size(files, camera)
     stamps = _stamps(path, files)
     return Source(path.resolve().name, camera, level_mounting(camera.mount_height_m), len(files),
                   partial(read_frames, files, stamps, camera), stamps_ns=stamps)
@@ -45,7 +47,8 @@ def find_calibration(folder: Path, source: Path) -> Path:
 def _stamps(path: Path, files: list[Path]) -> np.ndarray:
     names = [f.stem for f in files]
     if not (path / "times.txt").exists():
-        if all(n.isascii() and n.isdigit() and 16 <= len(n) <= 19 for n in names):
-            return np.array([int(n) for n in names], np.int64)
+        for digits, unit_ns in ((19, 1), (16, 1000)):
+            if all(n.isascii() and n.isdigit() and len(n) == digits for n in names):
+                return unit_ns * np.array([int(n) for n in names], np.int64)
         log.info("%s: has no times.txt, 10 Hz is taken", path)
     return read_times(path / "times.txt", len(files))[: len(files)]

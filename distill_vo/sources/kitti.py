@@ -15,6 +15,7 @@ from distill_vo.errors import InputError
 from distill_vo.sources.source import (
     IMAGE_SUFFIXES,
     Source,
+    check_size,
     first_image,
     level_mounting,
     read_frames,
@@ -42,6 +43,7 @@ def open_kitti(path: Path, camera_index: int | None = None, calibration: Path | 
     camera_T_first = np.eye(4)
     if calibration:
         camera = Camera.from_yaml(calibration, mount_height_m)
+        check_size(files, camera)
     else:
         P = read_projection(path / "calib.txt", index)
         camera = Camera.from_projection(P, width, height, mount_height_m or DEFAULT_HEIGHT_M)

@@ -20,7 +20,7 @@ import numpy as np
 
 from distill_vo.camera import DEFAULT_HEIGHT_M, Camera
 from distill_vo.errors import InputError
-from distill_vo.sources.source import Source, first_image, level_mounting, read_frames
+from distill_vo.sources.source import Source, check_size, first_image, level_mounting, read_frames
 from distill_vo.trajectory import Trajectory, to_nanoseconds
 
 LEFT = re.compile(r".*_(\d+\.\d+)_left\.(?:jpg|jpeg|png)", re.IGNORECASE)
@@ -42,6 +42,7 @@ def open_malaga(path: Path, calibration: Path | None = None, mount_height_m: flo
     stamps, files = np.array([stamp for stamp, _ in images], np.int64), [file for _, file in images]
     if calibration:
         camera = Camera.from_yaml(calibration, mount_height_m)
+        check_size(files, camera)
     else:
         height, width = first_image(files).shape[:2]
         camera = read_camera(find_parameters(folder, width, height), mount_height_m or DEFAULT_HEIGHT_M)

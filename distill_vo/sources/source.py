@@ -111,6 +111,14 @@ def first_image(files: list[Path]) -> np.ndarray:
                      f"because {reason}")
 
 
+def check_size(files: list[Path], camera: Camera) -> None:
+    """Raises InputError where the first image that can be read is not of the camera's size."""
+    height, width = first_image(files).shape[:2]
+    if (width, height) != (camera.width, camera.height):
+        raise InputError(f"{files[0].parent}: images are {width}x{height}, the calibration is for "
+                         f"{camera.width}x{camera.height}; calibrate at the size in use.")
+
+
 def warn_of_missing(path: Path, numbers: np.ndarray) -> None:
     """Log the frames that are missing from ascending numbers."""
     missing = int(numbers[-1] - numbers[0] + 1 - len(numbers))

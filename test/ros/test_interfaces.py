@@ -1,15 +1,17 @@
 """What the node promises beside odometry itself: frames, services, parameters, diagnostics."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from bench import FORWARD, Bench
+from bench import FORWARD, Bench, image_message
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from distill_vo import geometry
 from distill_vo.camera import Camera
-from distill_vo.ros import messages
+from distill_vo.ros import health, messages
 from distill_vo.ros.waiting import why_nothing_comes
 
 PERIOD_NS = 100_000_000
@@ -50,15 +52,16 @@ def ready(bench: Bench, mounting=FORWARD) -> Bench:
                          ids=["left", "down", "rolled"])
 @pytest.mark.parametrize("base", ["base_link", "base_footprint"])
 def test_any_mounting_and_base_moves_as_the_camera_moves(bench, images, base, rotation):
-    looking = geometry.from_motion(np.array([0.4, 0.1, 0.0, *rotation])) @ FORWARD
-    camera = bench(base_frame="camera_optical")
-    camera.mount(np.eye(4), "camera_optical", "unused")
+    lever = geometry.from_motion(np.array([0.4, 0.1, 0.0, 0.0, 0.0, 0.0]))
+    looking = geometry.from_motion(np.array([0.0, 0.0, 0.0, *rotation])) @ FORWARD
+    camera = bench(base_frame="camera_body")
+    camera.mount(looking, "camera_body")
     camera.calibrate(CAMERA)
     robot = bench(base_frame=base)
-    robot.mount(looking, base)
+    robot.mount(lever @ looking, base)
     robot.calibrate(CAMERA)
     for of_camera, of_base in zip(drive(camera, images[:4]), drive(robot, images[:4]), strict=True):
-        expected = looking @ pose_of(of_camera) @ geometry.inverse(looking)
+        expected = lever @ pose_of(of_camera) @ geometry.inverse(lever)
         np.testing.assert_allclose(pose_of(of_base), expected, atol=1e-9)
         assert of_base.child_frame_id == base
 
@@ -179,6 +182,52 @@ def test_diagnostics_tell_status_rate_latency_drops_model_and_camera(bench, imag
     assert level == DiagnosticStatus.ERROR and int(values["frames degraded"]) >= 10
     robot.show(90 * PERIOD_NS, images[0])
     assert robot.diagnostics()[1]["gaps"] == "1"
+
+
+def test_diagnostics_do_not_call_it_tracking_while_no_image_is_used(bench, images, monkeypatch):
+    robot = ready(bench())
+    drive(robot, images[:4])
+    clock = health.time.perf_counter
+    monkeypatch.setattr(health.time, "perf_counter", lambda: clock() + 2 * health.SILENCE_S)
+    robot.show(4 * PERIOD_NS, images[4][:50])
+    level, values = robot.diagnostics()
+    assert level == DiagnosticStatus.WARN and values["rate (Hz)"] == "0.0"
+    robot.show(5 * PERIOD_NS, images[5])
+    assert robot.diagnostics()[0] == DiagnosticStatus.OK
+
+
+def test_images_of_another_camera_are_dropped(bench, images):
+    robot = ready(bench())
+    drive(robot, images[:2])
+    other = image_message(2 * PERIOD_NS, images[2])
+    other.header.frame_id = "rear_optical"
+    robot.take(other)
+    assert len(robot.odometry) == 2 and robot.node.health.unusable == 1
+
+
+def test_another_calibration_keeps_the_height_that_tf_told(bench, images):
+    robot = ready(bench(camera_height=0.0))
+    robot.mount(geometry.from_motion(np.array([0, 0, -0.35, 0, 0, 0])), "base_footprint", "base_link")
+    drive(robot, images[:2])
+    height_m = robot.node._odometry.view.camera.mount_height_m
+    robot.calibrate(replace(CAMERA, fx=191.0))
+    camera = robot.node._odometry.view.camera
+    assert (camera.fx, camera.mount_height_m) == (191.0, height_m)
+
+
+def test_a_calibration_file_of_another_height_is_refused(bench, tmp_path):
+    (tmp_path / "camera.yaml").write_text(
+        "image_width: 320\nimage_height: 96\ncamera_height: 1.2\n"
+        "camera_matrix: {data: [190., 0, 159.5, 0, 190., 45., 0, 0, 1]}\n")
+    refused = bench(calibration=str(tmp_path / "camera.yaml"))
+    assert "says camera_height 1.2 m, the parameter says 1.65 m" in str(refused.node.fault)
+    assert bench(calibration=str(tmp_path / "camera.yaml"), camera_height=1.2).node.fault is None
+
+
+def test_a_forgotten_optical_rotation_is_told(bench, images, capfd):
+    robot = ready(bench(), np.eye(4))
+    drive(robot, images[:1])
+    assert "camera_optical does not look along the x axis of base_link" in capfd.readouterr().err
 
 
 def test_max_gap_may_change_while_it_runs(bench, images):

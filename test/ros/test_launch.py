@@ -1,5 +1,6 @@
 """The launch files with the real launch and real processes, where those are installed."""
 
+import runpy
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,14 @@ def test_vo_launch_starts_the_node_with_what_was_given(domain, model):
     assert "[front.vo_node]" in launched.said
 
 
-@pytest.mark.parametrize("argument", [{"camera_height": "abc"}, {"publish_tf": "perhaps"}])
+def test_an_argument_that_looks_like_another_is_told():
+    misspelt = runpy.run_path(str(FOLDER / "vo.launch.py"))["misspelt"]
+    told, = misspelt(["camera_hight", "camera_height", "robot_name"])
+    assert told.msg[0].text == "argument camera_hight is not known; did you mean camera_height?"
+
+
+@pytest.mark.parametrize("argument", [{"camera_height": "abc"}, {"publish_tf": "perhaps"},
+                                      {"params_file": "nowhere.yaml"}])
 def test_a_value_of_the_wrong_type_is_refused_before_anything_starts(domain, argument, caplog):
     launched = Launched("vo.launch.py", **argument)
     assert launched.code != 0 and not launched.codes

@@ -124,7 +124,7 @@ def test_one_camera_of_two_is_tracked_and_the_node_moves_the_base(run, robot, mo
     assert replay.wait() == 0, replay.log + node.log
     assert len(read(out / "trajectory.tum")) == 12 and node.stop() == 0
     # The node's own, once each; replayed ones may come before they are heard, so that is tested below.
-    assert [t.child_frame_id for t in robot.transforms].count("base_link") == 12
+    assert robot.until(lambda: [t.child_frame_id for t in robot.transforms].count("base_link") == 12)
 
 
 def test_a_recorded_base_is_left_out_and_the_rest_of_tf_stays():

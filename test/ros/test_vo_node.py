@@ -161,6 +161,8 @@ def test_two_nodes_run_side_by_side_under_namespaces(run, model, images, robot_i
         robot.mount_camera()
         assert robot.meets_node(), nodes[name].log
         robot.calibrate()
+    for name, robot in robots.items():
+        assert robot.until(lambda robot=robot: robot.node.count_publishers("/tf") == 2), nodes[name].log
         assert robot.show_until_answered(0), nodes[name].log
     robots["rear"].images = images[::-1]
     for k in range(1, 5):

@@ -13,7 +13,6 @@ from training.data.road import Road, between, smooth
 
 DT = 0.1  # s between frames
 PITCH_CENTRE_M = 1.4  # the body pitches about a point this far ahead of the rear axle
-GRAVITY = 9.81
 
 
 @dataclass(frozen=True)
