@@ -47,8 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"error: {error.filename or 'writing'}: {error.strerror or error}; free space or "
-              "choose another place, then run the same command again.", file=sys.stderr)
+        remedy = "check the path" if isinstance(error, FileNotFoundError) else \
+            "free space or choose another place, then run the same command again"
+        print(f"error: {error.filename or 'writing'}: {error.strerror or error}; {remedy}.", file=sys.stderr)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here.", file=sys.stderr)
         return 130

@@ -1,5 +1,6 @@
 """The program `vo_node`: the visual odometry node in its own process (ros2 run distill_vo vo_node)."""
 
+from distill_vo.errors import InputError
 from distill_vo.ros import process
 
 
@@ -11,10 +12,13 @@ def main(args: list[str] | None = None) -> None:
 def _spin(args: list[str] | None, stop: process.Stop) -> int:
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
+    from rclpy.utilities import remove_ros_args
 
     from distill_vo.ros.node import VisualOdometryNode
 
     process.init(args)
+    if left := remove_ros_args(args)[1:]:
+        raise InputError(f"arguments {' '.join(left)}: are not ROS's; write --ros-args before parameters.")
     stop.importing = False
     executor = SingleThreadedExecutor()
     node = VisualOdometryNode()

@@ -142,9 +142,11 @@ def _handles(pid: int, number: int) -> bool:
 
 
 def test_wrong_parameters_are_refused_in_one_sentence(run):
-    cases = {"device:=tpu": "auto, cpu, cuda", "model:=nobody": "'nobody'",
-             "camera_hight:=1.2": "camera_height"}
-    programs = {case: run(NODE, "--ros-args", "-p", case) for case in cases}
+    cases = {("--ros-args", "-p", "device:=tpu"): "auto, cpu, cuda",
+             ("--ros-args", "-p", "model:=nobody"): "'nobody'",
+             ("--ros-args", "-p", "camera_hight:=1.2"): "camera_height",
+             ("-p", "camera_height:=1.2"): "write --ros-args before"}
+    programs = {case: run(NODE, *case) for case in cases}
     for case, program in programs.items():
         assert program.wait() == 2
         errors = [line for line in program.log.splitlines() if "error" in line.lower()]
