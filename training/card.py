@@ -66,14 +66,14 @@ def card(content: dict) -> str:
         f"- **Data**: {content['data']}", f"- **Trained by**: `{content['command']}` "
         f"(commit {content['commit']}, seed {content['seed']})",
         f"- **SHA-256 of settings and weights**: `{content['digest']}`",
-        "- **Intended for**: road vehicles with a calibrated, forward-looking camera 1 to 3 m above a road; its "
-        "true height gives the scale, and how it is mounted must be told.",
+        "- **Intended for**: road vehicles with a calibrated, forward-looking camera 1 to 3 m above a road; "
+        "its true height gives the scale, and how it is mounted must be told.",
         "- **Known to fail**: darkness, a view filled by another moving vehicle, cameras that do not see the "
         "road.", "",
         f"Measured on {content['measured']['date']} ({content['measured']['machine']}, one core; commit "
         f"{content['measured']['commit']}), "
-        "metric scale, no alignment. Sequences with fewer frames than KITTI's are excerpts, not the benchmark; "
-        "what is not named under Data was never learned from.", "",
+        "metric scale, no alignment. Sequences with fewer frames than KITTI's are excerpts, not the "
+        "benchmark; what is not named under Data was never learned from.", "",
         "| drive | frames | length m | t_err % | r_err deg/100 m | ATE m | RPE m | RPE deg | ms a frame |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
