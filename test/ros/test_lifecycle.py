@@ -66,6 +66,15 @@ def test_what_was_read_at_configure_is_refused_later(node):
     assert not node.set_parameters([Parameter("publish_tf", value="maybe")])[0].successful
 
 
+def test_a_reliability_set_between_two_configurations_counts(node):
+    for reliability in ("best_effort", "reliable"):
+        assert node.set_parameters([Parameter("image_reliability", value=reliability)])[0].successful
+        assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+        image, = (s for s in node.subscriptions if s.topic_name == "/image")
+        assert image.qos_profile.reliability.name == reliability.upper()
+        assert node.trigger_deactivate() == SUCCESS and node.trigger_cleanup() == SUCCESS
+
+
 def test_the_sros2_policy_names_all_that_the_node_does(node):
     policy = ElementTree.parse(Path(__file__).parents[2] / "config" / "vo_node.policy.xml")
 
