@@ -223,12 +223,12 @@ def test_train_on_your_own_robots_bag(tmp_path, kind):
 
 
 def test_of_a_fast_camera_what_the_odometry_takes_for_keyframes_is_taken(tmp_path):
-    images = np.arange(0, 30) * 1000 // 30 * MS
+    images = (np.arange(0, 30) * 1000 // 30 + np.random.default_rng(0).integers(-9, 9, 30) + 10) * MS
     with Robot(tmp_path / "bag") as robot:
         robot.mounting().camera(images).poses("/pose", np.arange(0, 1100, 50) * MS)
     drive, = find_drives(tmp_path / "bag", Choice())
     frames = list(drive.open()[1])
-    assert [f.number for f in frames] == list(range(10)) and drive.period_s == pytest.approx(0.1, rel=0.02)
+    assert [f.number for f in frames] == list(range(10)) and drive.period_s == pytest.approx(0.1, rel=0.1)
     for k, frame in enumerate(frames):
         np.testing.assert_array_equal(frame.image, noise(3 * k))
 
