@@ -27,6 +27,7 @@ ROAD_ASIDE_M = 6.0
 MARK = 5  # pixels of 0.4 m, 2 m: what stays as bright for longer ahead is no mark
 LIGHT = 15  # pixels of 0.2 m; what is larger than 3 m is light and shade
 FARTHEST_APART = 1.2  # pixels; what is sampled at places farther apart goes unseen between them
+WIDEST, NOWHERE = 10.0, -1e4  # tangent of 84 degrees; a pixel that no image has
 SHADE = 9  # pixels of half the view; what is larger is light and shade
 CONTRAST = 2  # how much stronger the rest is made
 
@@ -45,6 +46,8 @@ class CanonicalView:
         distortion = np.array(camera.distortion or (0.0,) * 4)
         xy = np.stack(lens.initUndistortRectifyMap(camera.K, distortion, self.rotation, CANONICAL.K,
                                                    (CANONICAL.width, CANONICAL.height), cv2.CV_32F), axis=-1)
+        x, y, z = np.moveaxis(_RAYS @ self.rotation, -1, 0)
+        xy[np.hypot(x, y) > _widest(lens, distortion) * z] = NOWHERE
         inside = (xy >= -0.5) & (xy <= (camera.width - 0.5, camera.height - 0.5))
         self.coverage = float(inside.all(axis=-1).mean())
         """Share of the canonical field of view (0..1) that this camera sees."""
@@ -72,6 +75,16 @@ class CanonicalView:
             image = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
             whole = self._whole(_pyramid(image, self._whole.level))
         return CanonicalFrame(self._half(pyramid), halved(self._road(pyramid)), whole)
+
+
+def _widest(lens, distortion: np.ndarray) -> float:
+    """Tangent of the angle from the optical axis up to which this distortion is one: beyond it polynomials
+    turn back, and things would be seen twice."""
+    ray = np.zeros((1, 1000, 3))
+    ray[..., 0], ray[..., 2] = np.linspace(0, WIDEST, ray.shape[1]), 1
+    x = lens.projectPoints(ray, np.zeros(3), np.zeros(3), np.eye(3), distortion)[0].reshape(-1, 2)[:, 0]
+    folds = np.flatnonzero(np.diff(x) <= 0)
+    return ray[0, folds[0], 0] if len(folds) else WIDEST
 
 
 class _Sampling:
@@ -190,5 +203,8 @@ def _road_cells() -> np.ndarray:
 CELL_CENTRES, ROAD_CELLS = centres(GRID, (CELL, CELL)), _road_cells()
 DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 _ROAD_MAP = _road_map()
+_RAYS = np.stack([*np.meshgrid((np.arange(CANONICAL.width) - CANONICAL.cx) / CANONICAL.fx,
+                               (np.arange(CANONICAL.height) - CANONICAL.cy) / CANONICAL.fy),
+                  np.ones((CANONICAL.height, CANONICAL.width))], axis=-1)  # (192, 640, 3)
 # Of each pixel of a cell of `half`, row by row, x and y from the cell's centre.
 _IN_CELL = (centres(2 * (CELL // 2,), (1, 1)).reshape(-1, 2) - (CELL // 2 - 1) / 2).astype(np.float32)

@@ -41,14 +41,19 @@ def ahead(base_R_camera: np.ndarray) -> np.ndarray | None:
 
 
 class Level:
-    """turn: by how much the view is to look further down and to the right than the mounting says, rad.
-
+    """upright (3, 3): from the camera's axes to those that `ahead` gives, or none for one that looks
+    elsewhere. turn (2,): by how much the view is to look further down and to the right than those, rad.
     looks_down: what the student says of how far the camera that it learned with looked down, rad; None: where
     the camera looks does not matter to it, and the view stays as it is.
     """
 
-    def __init__(self, looks_down: float | None):
-        self.turn = np.zeros(2)
+    def __init__(self, looks_down: float | None, base_R_camera: np.ndarray):
+        upright = ahead(base_R_camera)
+        self.looks_ahead, self.upright = upright is not None, np.eye(3) if upright is None else upright
+        # Cameras said to look straight ahead look down by a little more often than not. So while the mounting
+        # says no more than looks_down, the view looks as the camera does.
+        down = np.arctan2(*self.upright[1:, 2])
+        self.turn = np.array([min(max(down, 0.0), looks_down or 0.0), 0.0])
         self._looks_down = looks_down
         self._way, self._compared = np.zeros(3), 0
         self._straight, self._aimed = np.zeros(2), 0  # metres to the right and ahead
@@ -74,9 +79,9 @@ class Level:
                 self._compared += 1
             self._way[:] = 0.0
         self._straight += straight_way(motion)
-        aside, ahead = self._straight
-        if ahead >= STRAIGHT_M:
-            self._turn_by(0.0, max(GAIN_ASIDE, 1 / (self._aimed + 1 + KNOWN)) * aside / ahead)
+        aside, way = self._straight
+        if way >= STRAIGHT_M:
+            self._turn_by(0.0, max(GAIN_ASIDE, 1 / (self._aimed + 1 + KNOWN)) * aside / way)
             self._aimed += 1
             self._straight[:] = 0.0
 

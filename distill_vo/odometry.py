@@ -5,6 +5,7 @@ left at the identity, base is the camera in optical axes. Covariances are in ROS
 rotations about x, y, z): the pose's in odom axes, the twist's in base axes.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -12,9 +13,10 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera, looking
+from distill_vo.errors import InputError
 from distill_vo.frame import CanonicalFrame, CanonicalView
 from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
-from distill_vo.level import LEAST_RAD, Level, ahead
+from distill_vo.level import LEAST_RAD, Level
 from distill_vo.student import MOST_MOTION, Student
 from distill_vo.uncertainty import ErrorState
 from distill_vo.visibility import followed, texture
@@ -92,20 +94,18 @@ class VisualOdometry:
     max_gap_s: for how long the pose is carried on at the last twist while nothing is seen. planar: the base
     moves in the plane, z, roll and pitch held to zero.
 
-    turn (2,): by how much the view looks further down and to the right now than the mounting says, rad
-    (level.py). looks_ahead: whether the mounting has the camera look along the base's x axis, more or less.
+    looks_ahead: whether the camera looks along the base's x axis by its mounting, more or less. turn (2,): by
+    how much the view looks further down and to the right now than that axis, or else the camera, rad.
     """
 
     def __init__(self, student: Student, camera: Camera, base_T_camera: np.ndarray | None = None,
                  max_gap_s: float = MAX_GAP_S, planar: bool = False):
-        self.student = student
-        self.max_gap_s, self.planar = max_gap_s, planar
+        self.student, self.max_gap_s, self.planar = student, max_gap_s, planar
         self._error_state = ErrorState(student.errors)
         self._error_variance = student.errors.total
         self._base_T_camera = np.eye(4) if base_T_camera is None else geometry.orthonormalise(base_T_camera)
-        self._level, self.turn = Level(student.front_end.looks_down), np.zeros(2)
-        upright = ahead(self._base_T_camera[:3, :3])
-        self.looks_ahead, self._upright = upright is not None, np.eye(3) if upright is None else upright
+        self._level = Level(student.front_end.looks_down, self._base_T_camera[:3, :3])
+        self.looks_ahead, self.turn = self._level.looks_ahead, self._level.turn
         self.calibrate(camera)
         self.reset()
 
@@ -148,15 +148,16 @@ class VisualOdometry:
         self._last, self._last_frame = estimate, frame
         is_off = np.abs(self._level.turn - self.turn).max() >= LEAST_RAD
         if is_off and self._keyframe.stamp_ns == stamp_ns:
-            self._turn_view(self.view.camera, self._level.turn)
-            self._last_frame = self.view(image)
-            self._keyframe = replace(self._keyframe, frame=self._last_frame)
+            with suppress(InputError):  # too little would be seen
+                self._turn_view(self.view.camera, self._level.turn)
+                self._last_frame = self.view(image)
+                self._keyframe = replace(self._keyframe, frame=self._last_frame)
         return estimate
 
     def _turn_view(self, camera: Camera, turn: np.ndarray) -> None:
         """From the next image on the view looks further down and to the right by turn (2,), rad."""
+        self.view = CanonicalView(camera, self.student.front_end.colour, looking(turn) @ self._level.upright)
         self.turn = turn
-        self.view = CanonicalView(camera, self.student.front_end.colour, looking(turn) @ self._upright)
         self._base_T_view = self._base_T_camera.copy()
         self._base_T_view[:3, :3] @= self.view.rotation.T
         self._view_T_base = geometry.inverse(self._base_T_view)

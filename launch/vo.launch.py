@@ -84,6 +84,6 @@ def start_node(context):
 def misspelt(names):
     """What to say of arguments that look like another; those unlike any are of who includes this file."""
     known = (*ARGUMENTS, *PARAMETERS)
-    close = {name: get_close_matches(name, known, 1, cutoff=0.85) for name in names if name not in known}
+    close = {name: get_close_matches(name, known, 1, cutoff=0.9) for name in names if name not in known}
     return [LogInfo(msg=f"argument {name} is not known; did you mean {found[0]}?")
             for name, found in close.items() if found]

@@ -14,6 +14,8 @@ from distill_vo.level import LARGEST_RAD, Level, ahead
 from distill_vo.odometry import Estimate, Status, VisualOdometry
 
 LOOKS_DOWN = np.radians(1.1)
+FORWARD = np.eye(4)  # base_T_camera
+FORWARD[:3, :3] = geometry.OPTICAL_AXES
 
 
 def way(looks_down: float, left: float = 0.0, turn: float = 0.0) -> np.ndarray:
@@ -23,9 +25,16 @@ def way(looks_down: float, left: float = 0.0, turn: float = 0.0) -> np.ndarray:
     return np.array([np.sin(aside), -np.sin(looks_down), np.cos(aside) * np.cos(looks_down), 0.0, turn, 0.0])
 
 
+@pytest.mark.parametrize("told, turned", [(-2.0, 0.0), (0.0, 0.0), (0.6, 0.6), (12.0, 1.1)])
+def test_a_view_looks_down_at_first_as_its_camera_but_no_more_than_the_students_did(told, turned):
+    mounted = np.radians([-told, 0.0, 0.0])
+    level = Level(LOOKS_DOWN, geometry.OPTICAL_AXES @ geometry.rotation_exp(mounted))
+    assert np.degrees(level.turn) == pytest.approx([turned, 0.0])
+
+
 @pytest.mark.parametrize("degrees", [0.0, 1.1, 2.5])
 def test_after_some_hundred_metres_the_view_looks_down_as_the_students_did(degrees):
-    level = Level(LOOKS_DOWN)
+    level = Level(LOOKS_DOWN, geometry.OPTICAL_AXES)
     for _ in range(300):
         level.drove(way(np.radians(degrees) + level.turn[0]))
     assert np.radians(degrees) + level.turn[0] == pytest.approx(LOOKS_DOWN, abs=np.radians(0.05))
@@ -33,14 +42,14 @@ def test_after_some_hundred_metres_the_view_looks_down_as_the_students_did(degre
 
 @pytest.mark.parametrize("degrees", [-1.0, 0.0, 0.5])
 def test_after_a_kilometre_of_straight_road_the_view_looks_along_it(degrees):
-    level = Level(LOOKS_DOWN)
+    level = Level(LOOKS_DOWN, geometry.OPTICAL_AXES)
     for _ in range(1000):
         level.drove(way(LOOKS_DOWN, np.radians(degrees) - level.turn[1]))
     assert level.turn[1] == pytest.approx(np.radians(degrees), abs=np.radians(0.05))
 
 
 def test_a_bend_does_not_turn_the_view():
-    level, back = Level(LOOKS_DOWN), Level(LOOKS_DOWN)
+    level, back = (Level(LOOKS_DOWN, geometry.OPTICAL_AXES) for _ in range(2))
     for _ in range(1000):
         level.drove(way(LOOKS_DOWN, turn=0.1))
         back.drove(-way(LOOKS_DOWN, left=0.1))
@@ -48,7 +57,7 @@ def test_a_bend_does_not_turn_the_view():
 
 
 def test_a_camera_that_does_not_look_ahead_is_let_be():
-    level = Level(LOOKS_DOWN)
+    level = Level(LOOKS_DOWN, geometry.OPTICAL_AXES)
     for _ in range(100):
         level.drove(np.array([1.0, -0.1, 0.5, 0, 0, 0]))
         level.drove(-way(0.5))
@@ -56,7 +65,7 @@ def test_a_camera_that_does_not_look_ahead_is_let_be():
 
 
 def test_the_view_is_not_turned_away():
-    level = Level(LOOKS_DOWN)
+    level = Level(LOOKS_DOWN, geometry.OPTICAL_AXES)
     for _ in range(300):
         level.drove(way(-0.2, left=0.2))
     assert (level.turn == LARGEST_RAD).all()
@@ -104,9 +113,12 @@ class Learner(KnowingStudent):
         return (self.odometry.view.rotation @ motion.reshape(2, 3, 1)).ravel(), sigma
 
 
-def learning(frames: int, yaw: float, base_T_camera=None) -> tuple[VisualOdometry, np.ndarray]:
-    """An odometry, and the camera's poses (frames, 4, 4) of a drive that its view is not level for."""
+def learning(frames: int, yaw: float, base_T_camera=FORWARD) -> tuple[VisualOdometry, np.ndarray]:
+    """An odometry, and the camera's poses (frames, 4, 4) of a drive whose upright view is not level."""
+    upright = np.eye(4)
+    upright[:3, :3] = ahead(base_T_camera[:3, :3])
     step = geometry.from_motion(way(np.radians(2.1), left=np.radians(1.0), turn=yaw))
+    step = geometry.inverse(upright) @ step @ upright
     truth = np.array([np.linalg.matrix_power(step, i) for i in range(frames)])
     student = Learner(truth)
     student.odometry = VisualOdometry(student, CANONICAL, base_T_camera)
@@ -115,18 +127,19 @@ def learning(frames: int, yaw: float, base_T_camera=None) -> tuple[VisualOdometr
 
 def driven(odometry: VisualOdometry, truth: np.ndarray) -> Iterator[Estimate]:
     for i in range(len(truth)):
-        view = image(i)
-        view[:40, :40] = i  # large enough to be read when the view is turned
+        view = np.full((CANONICAL.height, CANONICAL.width), i, np.uint8)
+        view[40:-40, 40:-40] = image(i)[40:-40, 40:-40]  # its frame is read, wherever the view is turned to
         yield odometry.track(i * PERIOD_NS, view)
 
 
-@pytest.mark.parametrize("down", [0.0, 0.5])
-def test_the_path_is_the_cameras_however_its_view_is_turned(down):
-    base_T_camera = np.eye(4)
-    base_T_camera[:3, :3] = geometry.OPTICAL_AXES @ geometry.rotation_exp(np.radians([-down, 0.0, 1.0]))
+@pytest.mark.parametrize("rotation", [(0.0, 0.0, 0.0), (-0.1, 0.1, 0.05), (0.0, 0.0, np.pi)],
+                         ids=["level", "down and aside", "upside down"])
+def test_the_path_is_the_cameras_however_its_view_is_turned(rotation):
+    base_T_camera = geometry.from_motion(np.array([0.3, -0.2, 0.1, 0.0, 0.0, 0.0]))
+    base_T_camera[:3, :3] = geometry.OPTICAL_AXES @ geometry.rotation_exp(np.array(rotation))
     odometry, truth = learning(120, 0.002, base_T_camera)
     *_, last = driven(odometry, truth)
-    assert odometry.turn[0] == pytest.approx(np.radians(down - 1.0), abs=np.radians(0.12))
+    assert odometry.turn[0] == pytest.approx(-np.radians(1.0), abs=np.radians(0.12))
     assert odometry.turn[1] > np.radians(0.5)
     np.testing.assert_allclose(last.pose, base_T_camera @ truth[-1] @ geometry.inverse(base_T_camera),
                                atol=1e-9)

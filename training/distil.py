@@ -61,11 +61,11 @@ def run(args: argparse.Namespace) -> None:
     cache = PairCache.open(args.cache, shape.front_end)
     validation = PairCache.open(args.validation, shape.front_end)
     network = PoseRegressor(fit_to(shape, cache))
-    teacher = _teacher(args.teacher, cache, settings.objective, fabric) if args.teacher else None
     is_hinted = settings.objective.hint != "none"
-    if is_hinted and shape.hint_width != teacher.hints.shape[-1]:
+    if is_hinted and shape.hint_width != (width := load_network(args.teacher)[1].network.hint_width):
         raise InputError(f"{args.settings}: the guided layer has {shape.hint_width} outputs, the teacher's "
-                         f"hint {teacher.hints.shape[-1]}; give network.hint_layer as many.")
+                         f"hint {width}; make that layer of network.fully_connected as wide.")
+    teacher = _teacher(args.teacher, cache, settings.objective, fabric) if args.teacher else None
     network = distil(network, teacher, settings, cache, validation, args.out, fabric)
     if fabric.global_rank == 0:
         extra = {}

@@ -78,8 +78,8 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
     imitate: which motions, see ObjectiveSettings.
     """
     network, settings, digest = load_network(teacher)
-    seen = cache.turn.tobytes() + SWEEP_DEG.tobytes()
-    key = hashlib.sha256(f"{digest} {cache.digest} ".encode() + seen).hexdigest()[:16]
+    turns = cache.turn.tobytes() + SWEEP_DEG.tobytes()
+    key = hashlib.sha256(f"{digest} {cache.digest} ".encode() + turns).hexdigest()[:16]
     folder = cache.path / f"teacher-{key}"
     with FileLock(cache.path / "teacher.lock"):  # another process may be at it
         if not folder.exists():

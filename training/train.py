@@ -151,7 +151,7 @@ def _resume(path: Path, state: dict, origin: dict) -> list[dict]:
         return []
     # Only tensors and plain values are taken from the file; nothing in it is run.
     content = torch.load(path, map_location="cpu", weights_only=True)
-    if changed := [key for key, value in origin.items() if content["origin"].get(key) != value]:
+    if changed := [key for key, value in origin.items() if content.get("origin", {}).get(key) != value]:
         raise InputError(f"{path}: was begun with another {', '.join(changed)}; give another --out or "
                          "remove it.")
     for name, part in state.items():

@@ -21,7 +21,7 @@ class Health:
         self.gaps = 0  # of these, after longer than max_gap without an image
         self.early = 0  # images before calibration and mounting were known
         self.late = 0  # images that came twice, or after a later one
-        self.unusable = 0  # images that could not be read or do not fit the calibration
+        self.unusable = 0  # images that could not be read or are not of this camera
         self.paused = 0  # images that came while the node was paused
         self.statuses: Counter[Status] = Counter()
         self.status: Status | None = None
@@ -95,10 +95,10 @@ class Health:
     def _verdict(self) -> tuple[bytes, str]:
         if self.silent_s > SILENCE_S:
             return DiagnosticStatus.STALE, f"no image for {self.silent_s:.0f} s"
-        if self.status is None and not self.unusable:
-            return DiagnosticStatus.WARN, "waiting for images, calibration and mounting"
-        if self.idle_s > SILENCE_S:
+        if self.idle_s > SILENCE_S and (self.status or self.unusable):
             return DiagnosticStatus.WARN, f"images come, and for {self.idle_s:.0f} s none of them was used"
+        if self.status is None:
+            return DiagnosticStatus.WARN, "waiting for images, calibration and mounting"
         return {Status.TRACKING: (DiagnosticStatus.OK, "tracking"),
                 Status.DEGRADED: (DiagnosticStatus.WARN, "degraded: little can be seen"),
                 Status.LOST: (DiagnosticStatus.ERROR, "lost: nothing can be seen")}[self.status]

@@ -3,6 +3,7 @@
 `declare` checks everything given at start, so that a wrong value is one sentence and not a surprise later.
 """
 
+import re
 from dataclasses import dataclass
 
 from rcl_interfaces.msg import (
@@ -15,8 +16,9 @@ from rclpy.node import Node
 
 from distill_vo.errors import InputError
 
-# What rclpy itself declares; everything else that is given must be in the table.
-_OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+# What rclpy itself declares; everything else that is given must be in the table, which has the images' QoS.
+_OF_ROS = re.compile(r"use_sim_time|start_type_description_service|"
+                     r"qos_overrides\.(.*\.publisher|/clock\.subscription)\..*")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def declare(node: Node, table: Table) -> None:
 
 def refusal(table: Table, name: str, value) -> str | None:
     """The sentence against a value, or None where it is fine."""
-    if name.startswith(_OF_ROS):
+    if _OF_ROS.fullmatch(name):
         return None
     if name not in table:
         return f"parameter '{name}': there is none of this name; there are {', '.join(table)}."

@@ -184,6 +184,13 @@ def test_diagnostics_tell_status_rate_latency_drops_model_and_camera(bench, imag
     assert robot.diagnostics()[1]["gaps"] == "1"
 
 
+def test_diagnostics_of_a_camera_whose_images_do_not_fit_its_calibration(bench, images):
+    robot = ready(bench())
+    robot.show(0, images[0][:50])
+    level, values = robot.diagnostics()
+    assert (level, values["status"], values["dropped: unusable"]) == (DiagnosticStatus.WARN, "waiting", "1")
+
+
 def test_diagnostics_do_not_call_it_tracking_while_no_image_is_used(bench, images, monkeypatch):
     robot = ready(bench())
     drive(robot, images[:4])

@@ -13,7 +13,7 @@ from distill_vo.ros.vo_parameters import PARAMETERS
 @pytest.mark.parametrize("name, value", [
     ("camera_height", 2), ("camera_height", 0.0), ("max_gap", 5), ("device", "cpu"), ("publish_tf", False),
     ("image_depth", 1), ("camera_frame", ""),
-    ("use_sim_time", True), ("qos_overrides./image.subscription.depth", 3)])
+    ("use_sim_time", True), ("qos_overrides./odom.publisher.depth", 3)])
 def test_what_is_allowed_passes(name, value):
     assert refusal(PARAMETERS, name, value) is None
 
@@ -23,7 +23,8 @@ def test_what_is_allowed_passes(name, value):
     ("max_gap", 0.0, "from 0.05 to 60.0"),
     ("camera_height", "tall", "a number"), ("camera_height", True, "a number"),
     ("image_depth", 1.5, "a whole number"), ("publish_tf", "yes", "true or false"),
-    ("device", "tpu", "auto, cpu, cuda"), ("model", 3, "text"), ("modell", "flow-s", "model")])
+    ("device", "tpu", "auto, cpu, cuda"), ("model", 3, "text"), ("modell", "flow-s", "model"),
+    ("qos_overrides./image.subscription.depth", 3, "image_depth")])
 def test_what_is_not_allowed_is_answered_with_what_is(name, value, allowed):
     sentence = refusal(PARAMETERS, name, value)
     assert f"'{name}'" in sentence and allowed in sentence and "\n" not in sentence

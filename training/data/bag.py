@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from distill_vo.errors import InputError
+from distill_vo.level import ahead
 from distill_vo.odometry import KEYFRAME_S
 from distill_vo.sources import Source
-from distill_vo.sources.bag import POSES, TF, image_stamps, open_bag, open_bag_source, pick_image_topic
+from distill_vo.sources.bag import BASE, POSES, TF, image_stamps, open_bag, open_bag_source, pick_image_topic
 from training.data.drives import Choice, Drive, OpenedDrive, true_frames
 from training.data.poses import LARGEST_GAP_NS, ascending, interpolate, number, period_s, refuse_backwards
 
@@ -36,6 +37,11 @@ def find_bag(path: Path, choice: Choice) -> Drive:
     stamps = image_stamps(path, images)
     refuse_backwards(stamps, f"{path}: topic {images}")
     poses = interpolate(ascending(source.truth, f"{path}: topic {topic}"), stamps) @ source.base_T_camera
+    rotation = ahead(source.base_T_camera[:3, :3])  # as the odometry sees it
+    if rotation is None:
+        raise InputError(f"{path}: by /tf_static its camera does not look along the x axis of {BASE}, within "
+                         "45 degrees; correct the mounting.")
+    poses[:, :3, :3] @= rotation.T
     missing = int(np.isnan(poses[:, 0, 0]).sum())
     if missing == len(stamps):
         raise InputError(f"{path}: none of its {len(stamps)} images was taken between two poses of {topic} "
@@ -44,12 +50,13 @@ def find_bag(path: Path, choice: Choice) -> Drive:
         log.warning("%s: %d of %d images have no poses of %s close around them and are left out", path,
                     missing, len(stamps), topic)
     origin = {"bag": str(path.resolve()), "image_topic": images, "pose_topic": topic, "images": len(stamps),
-              "camera": asdict(source.camera)}
+              "camera": asdict(source.camera), "rotation": rotation.tolist()}
     # The odometry measures motions over KEYFRAME_S or more: of a faster camera every second image, or third.
     every, numbers = math.ceil(KEYFRAME_S / period_s(stamps)), number(stamps)
     poses[numbers % every > 0] = np.nan
     return Drive(source.name, len(stamps), every * period_s(stamps), origin,
-                 partial(open_drive, path, images, topic, choice.camera_height_m, numbers // every, poses))
+                 partial(open_drive, path, images, topic, choice.camera_height_m, numbers // every, poses),
+                 rotation)
 
 
 def pick_pose_topic(path: Path, types: dict[str, str], wanted: str | None) -> str:

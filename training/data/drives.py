@@ -27,8 +27,8 @@ from training.data.rehearsal import RehearsalSettings, render_sequence
 class TrueFrame(NamedTuple):
     """number: consecutive frames have consecutive ones, where one is missing or unusable a number is.
 
-    image (H, W[, 3]) uint8, or the CanonicalFrame made of it; pose (4, 4) of the camera, optical axes, in any
-    fixed world, metres.
+    image (H, W[, 3]) uint8, or the CanonicalFrame made of it; pose (4, 4) of the camera's view, optical axes,
+    in any fixed world, metres.
     """
 
     number: int
@@ -48,6 +48,7 @@ class Drive:
     period_s: float  # from one frame to the next
     origin: dict  # what exactly it is, in plain JSON values
     open: Callable[[], OpenedDrive]
+    rotation: np.ndarray | None = None  # (3, 3) from the camera's axes to its view's, where they differ
 
 
 @dataclass(frozen=True)
