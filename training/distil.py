@@ -61,15 +61,15 @@ def run(args: argparse.Namespace) -> None:
     cache = PairCache.open(args.cache, shape.front_end)
     validation = PairCache.open(args.validation, shape.front_end)
     network = PoseRegressor(fit_to(shape, cache))
-    is_hinted = settings.objective.hint != "none"
-    if is_hinted and shape.hint_width != (width := load_network(args.teacher)[1].network.hint_width):
+    hint_width = load_network(args.teacher)[1].network.hint_width if args.teacher else None
+    if settings.objective.hint != "none" and shape.hint_width != hint_width:
         raise InputError(f"{args.settings}: the guided layer has {shape.hint_width} outputs, the teacher's "
-                         f"hint {width}; make that layer of network.fully_connected as wide.")
+                         f"hint {hint_width}; make that layer of network.fully_connected as wide.")
     teacher = _teacher(args.teacher, cache, settings.objective, fabric) if args.teacher else None
     network = distil(network, teacher, settings, cache, validation, args.out, fabric)
     if fabric.global_rank == 0:
         extra = {}
-        if is_hinted:
+        if shape.hint_width == hint_width:
             extra["hint_error"] = hint_error(network, args.teacher, validation, fabric.device)
         save_run(args.out, args.settings.stem, network, settings, cache, validation, extra)
 
