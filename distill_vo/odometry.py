@@ -46,7 +46,8 @@ class Estimate:
 # An image becomes the next keyframe by its mean motion since the last one: enough of it, over the time that
 # lay between the images the student learned from or more; or so much that flow will not follow much further.
 KEYFRAME_FLOW_PX, KEYFRAME_S, FAST_FLOW_PX = 3.0, 0.09, 12.0
-FARTHEST_FLOW_PX = 24.0  # mean motion since a keyframe of long ago beyond which flow is not to be trusted
+# Farthest motion in the view since a keyframe of long ago, and way at the training camera's height.
+FARTHEST_FLOW_PX, FARTHEST_M = 24.0, 9.0
 MAX_GAP_S = 1.0  # without seeing anything; beyond it the motion is not measured
 # Shares of the view that the flow explains. On rendered streets it is never less than 0.4.
 SEEN_WELL, SEEN_AT_ALL = 0.35, 0.2
@@ -101,8 +102,7 @@ class VisualOdometry:
     def __init__(self, student: Student, camera: Camera, base_T_camera: np.ndarray | None = None,
                  max_gap_s: float = MAX_GAP_S, planar: bool = False):
         self.student, self.max_gap_s, self.planar = student, max_gap_s, planar
-        self._error_state = ErrorState(student.errors)
-        self._error_variance = student.errors.total
+        self._error_state, self._error_variance = ErrorState(student.errors), student.errors.total
         self._base_T_camera = np.eye(4) if base_T_camera is None else geometry.orthonormalise(base_T_camera)
         self._level = Level(student.front_end.looks_down, self._base_T_camera[:3, :3])
         self.looks_ahead, self.turn = self._level.looks_ahead, self._level.turn
@@ -125,8 +125,7 @@ class VisualOdometry:
             self._origin_covariance = self._flat_covariance(
                 geometry.rotate_covariance(covariance, self._origin[:3, :3].T))
         self._last: Estimate | None = None
-        self._last_frame: CanonicalFrame | None = None
-        self._flow_px_s = 0.0
+        self._last_frame, self._flow_px_s = None, 0.0
 
     def track(self, stamp_ns: int, image: np.ndarray) -> Estimate | None:
         """The estimate at this image: (H, W) grey or (H, W, 3) BGR uint8, of the camera's size.
@@ -176,8 +175,9 @@ class VisualOdometry:
         """Motion from the keyframe to this image, by the student; None where too little is seen."""
         keyframe = self._keyframe
         unseen_s, age_s = ((stamp_ns - t) * 1e-9 for t in (self._marks[-1].stamp_ns, keyframe.stamp_ns))
-        too_far = age_s > 2 * KEYFRAME_S and age_s * self._flow_px_s > FARTHEST_FLOW_PX
-        if unseen_s > self.max_gap_s or too_far or self._is_frozen(frame):
+        way_m = age_s * np.linalg.norm(self._measured.twist[:3]) / self._height_scale[0]
+        too_far = age_s * self._flow_px_s > FARTHEST_FLOW_PX or way_m > FARTHEST_M
+        if unseen_s > self.max_gap_s or self._is_frozen(frame) or age_s > 2 * KEYFRAME_S and too_far:
             return None
         x = self.student.front_end(keyframe.frame, frame)
         seen = followed(keyframe.frame, frame, self.student.front_end.flow(x))

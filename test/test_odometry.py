@@ -273,6 +273,17 @@ def test_after_a_reset_the_speed_before_says_nothing():
     assert second.pose[2, 3] - first.pose[2, 3] == pytest.approx(0.3, abs=0.01)
 
 
+@pytest.mark.parametrize("step_m, status", [(0.5, Status.TRACKING), (1.5, Status.DEGRADED)])
+def test_what_lies_too_far_back_is_not_measured_from(step_m, status):
+    """After 0.7 s without an image: 3.5 m are seen, of 10.5 m nothing is found again but by chance."""
+    poses = ahead(np.full(40, 10 * step_m))
+    odometry = VisualOdometry(KnowingStudent(poses, flow_px=3.0), CANONICAL)
+    for k in range(30):
+        odometry.track(k * PERIOD_NS, image(k))
+    assert odometry.track(36 * PERIOD_NS, image(36)).status is status
+    assert odometry.track(37 * PERIOD_NS, image(37)).status is Status.TRACKING
+
+
 def test_in_a_gap_the_speed_may_have_changed():
     odometry = VisualOdometry(KnowingStudent(ahead(np.r_[np.full(10, 10.0), np.full(30, 6.0)]), sigma=USUAL),
                               CANONICAL)
