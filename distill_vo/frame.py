@@ -46,8 +46,9 @@ class CanonicalView:
         distortion = np.array(camera.distortion or (0.0,) * 4)
         xy = np.stack(lens.initUndistortRectifyMap(camera.K, distortion, self.rotation, CANONICAL.K,
                                                    (CANONICAL.width, CANONICAL.height), cv2.CV_32F), axis=-1)
-        x, y, z = np.moveaxis(_RAYS @ self.rotation, -1, 0)
-        xy[np.hypot(x, y) > _widest(lens, distortion) * z] = NOWHERE
+        if distortion.any():
+            x, y, z = np.moveaxis(_RAYS @ self.rotation, -1, 0)
+            xy[np.hypot(x, y) > _widest(lens, distortion) * z] = NOWHERE
         inside = (xy >= -0.5) & (xy <= (camera.width - 0.5, camera.height - 0.5))
         self.coverage = float(inside.all(axis=-1).mean())
         """Share of the canonical field of view (0..1) that this camera sees."""

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from distill_vo import geometry
 from distill_vo.camera import CANONICAL, Camera
 from distill_vo.errors import InputError
 from distill_vo.frame import CanonicalView, halved
@@ -71,3 +72,17 @@ def test_a_narrow_camera_covers_a_part_of_the_view():
 def test_an_image_of_another_size_is_refused():
     with pytest.raises(InputError, match="320x240"):
         CanonicalView(CAMERAS["kitti"])(np.zeros((240, 320), np.uint8))
+
+
+def test_what_a_lens_model_folds_back_is_not_taken_for_seen():
+    """Beyond 49 degrees r (1 - 0.25 r^2) falls again, and what is there would be seen twice."""
+    aside = geometry.rotation_exp(np.radians([0.0, 20.0, 0.0]))
+    camera = Camera(1280, 720, 800.0, 800.0, 639.5, 359.5, (-0.25, 0.0, 0.0, 0.0))
+    rays = np.stack([*np.meshgrid((np.arange(640) - CANONICAL.cx) / CANONICAL.fx,
+                                  (np.arange(192) - CANONICAL.cy) / CANONICAL.fy), np.ones((192, 640))], -1)
+    x, y, z = np.moveaxis(rays @ aside, -1, 0)
+    r = np.hypot(x, y) / z
+    shrunk = 800 / z * (1 - 0.25 * r**2)
+    seen = (np.abs(x * shrunk) < 640) & (np.abs(y * shrunk) < 360) & (r < np.sqrt(4 / 3))
+    assert CanonicalView(camera, rotation=aside).coverage == pytest.approx(seen.mean(), abs=0.01)
+    assert seen.mean() < 0.9
