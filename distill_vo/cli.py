@@ -131,7 +131,7 @@ def _height(text: str) -> float:
     return value
 
 
-_height.__name__ = "height in metres"  # what argparse calls it
+_height.__name__ = "height between 0 and 100 metres"  # what argparse calls it
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from distill_vo.student import Student
 from training.data.cache import PairCache, Track
 from training.twins import levelled
 
-CHUNK = 256  # pairs sent through the network at once
+CHUNKS = {"dense_flow": 256, "stacked_frames": 16}  # pairs sent through a network at once, for its memory
 
 
 class Seen(NamedTuple):
@@ -39,8 +39,9 @@ def predict(network: PoseRegressor, inputs: np.ndarray, device) -> Prediction:
     """Consecutive inputs (N, C, H, W) through the network, an LSTM starting from rest."""
     network.eval()
     motions, sigmas, hints, state = [], [], [], None
-    for start in range(0, len(inputs), CHUNK):
-        chunk = inputs[start:start + CHUNK].astype(np.float32)
+    size = CHUNKS[network.settings.front_end]
+    for start in range(0, len(inputs), size):
+        chunk = inputs[start:start + size].astype(np.float32)
         out = network(torch.from_numpy(chunk).to(device), state)
         state = out.state
         motion, sigma = out.in_numbers()
@@ -76,7 +77,8 @@ def said_by(student: Student, drive: Seen) -> tuple[np.ndarray, np.ndarray]:
 def refined_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A student's motions and sigmas (N, 6), each by itself."""
     found = predict(student.network, inputs, student.device)
-    chunks = [slice(start, start + CHUNK) for start in range(0, len(inputs), CHUNK)]
+    size = CHUNKS[student.settings.network.front_end]
+    chunks = [slice(start, start + size) for start in range(0, len(inputs), size)]
     said = [student.refined(inputs[k].astype(np.float32), found.motions[k], found.sigmas[k]) for k in chunks]
     return tuple(np.concatenate(part) for part in zip(*said, strict=True))
 
