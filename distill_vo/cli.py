@@ -11,7 +11,6 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from distill_vo.errors import InputError
 
@@ -38,13 +37,13 @@ def _run(args) -> int:
     from distill_vo.odometry import Status, VisualOdometry
     from distill_vo.sources import open_source
     from distill_vo.student import Student
-    from distill_vo.trajectory import Trajectory
+    from distill_vo.trajectory import Trajectory, writable_folder
 
     source = open_source(args.source, camera_index=args.camera, calibration=args.calibration,
                          mount_height_m=args.camera_height, image_topic=args.image_topic,
                          truth=args.truth)
     student = Student.load(args.model, args.device)
-    out = _make_folder(args.out or Path("results") / source.name)
+    out = writable_folder(args.out or Path("results") / source.name)
     odometry = VisualOdometry(student, source.camera, source.base_T_camera)
     estimates, end = [], None
     started = time.perf_counter()
@@ -82,7 +81,7 @@ def _evaluate(args) -> int:
                          "file, which has no time stamps; give two of the same format.")
     figures = summary(estimate, truth, {"source": args.estimate.stem}, args.alignment)
     if args.out:
-        out = _make_folder(args.out)
+        out = trajectory.writable_folder(args.out)
         write_figures(out, figures, *(t if t.stamped else as_base(t) for t in (estimate, truth)))
     print(json.dumps(figures) if args.json else table(figures))
     return 0
@@ -104,18 +103,6 @@ def _doctor(args) -> int:
     findings = examine()
     print(json.dumps([vars(f) for f in findings]) if args.json else table(findings))
     return 2 if any(f.status == "wrong" for f in findings) else 0
-
-
-def _make_folder(path: Path) -> Path:
-    """Before the work is done, not after it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path):
-            pass  # a folder that is there may still be closed to us
-    except OSError as error:
-        raise InputError(f"{path}: is not a folder that can be written ({error.strerror}); give "
-                         "another with --out.") from error
-    return path
 
 
 def _progress(frames, unit: str):

@@ -47,8 +47,7 @@ class CanonicalView:
         xy = np.stack(lens.initUndistortRectifyMap(camera.K, distortion, self.rotation, CANONICAL.K,
                                                    (CANONICAL.width, CANONICAL.height), cv2.CV_32F), axis=-1)
         if distortion.any():
-            x, y, z = np.moveaxis(_RAYS @ self.rotation, -1, 0)
-            xy[np.hypot(x, y) > _widest(lens, distortion) * z] = NOWHERE
+            xy[_folded(lens, distortion, self.rotation)] = NOWHERE
         inside = (xy >= -0.5) & (xy <= (camera.width - 0.5, camera.height - 0.5))
         self.coverage = float(inside.all(axis=-1).mean())
         """Share of the canonical field of view (0..1) that this camera sees."""
@@ -78,14 +77,18 @@ class CanonicalView:
         return CanonicalFrame(self._half(pyramid), halved(self._road(pyramid)), whole)
 
 
-def _widest(lens, distortion: np.ndarray) -> float:
-    """Tangent of the angle from the optical axis up to which this distortion is one: beyond it polynomials
-    turn back, and things would be seen twice."""
+def _folded(lens, distortion: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Which pixels of a view (192, 640) lie so far off the camera's optical axis that the distortion is none
+    there: its polynomial turns back, and things would be seen twice."""
     ray = np.zeros((1, 1000, 3))
     ray[..., 0], ray[..., 2] = np.linspace(0, WIDEST, ray.shape[1]), 1
     x = lens.projectPoints(ray, np.zeros(3), np.zeros(3), np.eye(3), distortion)[0].reshape(-1, 2)[:, 0]
     folds = np.flatnonzero(np.diff(x) <= 0)
-    return ray[0, folds[0], 0] if len(folds) else WIDEST
+    widest = ray[0, folds[0], 0] if len(folds) else WIDEST
+    pixels = centres((CANONICAL.width, CANONICAL.height), (1, 1))
+    rays = np.pad((pixels - CANONICAL.K[:2, 2]) / CANONICAL.fx, ((0, 0), (0, 0), (0, 1)), constant_values=1)
+    x, y, z = np.moveaxis(rays @ rotation, -1, 0)
+    return np.hypot(x, y) > widest * z
 
 
 class _Sampling:
@@ -204,8 +207,5 @@ def _road_cells() -> np.ndarray:
 CELL_CENTRES, ROAD_CELLS = centres(GRID, (CELL, CELL)), _road_cells()
 DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 _ROAD_MAP = _road_map()
-_RAYS = np.stack([*np.meshgrid((np.arange(CANONICAL.width) - CANONICAL.cx) / CANONICAL.fx,
-                               (np.arange(CANONICAL.height) - CANONICAL.cy) / CANONICAL.fy),
-                  np.ones((CANONICAL.height, CANONICAL.width))], axis=-1)  # (192, 640, 3)
 # Of each pixel of a cell of `half`, row by row, x and y from the cell's centre.
 _IN_CELL = (centres(2 * (CELL // 2,), (1, 1)).reshape(-1, 2) - (CELL // 2 - 1) / 2).astype(np.float32)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -66,6 +67,21 @@ def write_whole(path: str | Path, text: str) -> None:
     """Write a text file so that it is there whole or not at all."""
     with whole_file(path) as file:
         file.write_text(text)
+
+
+def writable_folder(path: str | Path) -> Path:
+    """A folder for results, made where it is not there yet: before the work is done, not after it.
+
+    Raises InputError where nothing can be written into it.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            return path  # a folder that is there may still be closed to us
+    except OSError as error:
+        raise InputError(f"{path}: is not a folder that can be written ({error.strerror}); give "
+                         "another as out.") from error
 
 
 def _rows(table: np.ndarray) -> list[str]:

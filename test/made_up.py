@@ -13,6 +13,7 @@ STEP = np.array([0.02, 0.0, 1.0, 0.0, 0.03, 0.0])
 
 SIZE = (96, 320)
 MS = 10**6
+PERIOD_S = 0.12
 TWIST = np.array([8.0, 0.1, 0.0, 0.02, 0.01, 0.3])  # of the base
 
 
@@ -23,9 +24,6 @@ def image(k: int) -> np.ndarray:
 
 def pose(k: int) -> np.ndarray:
     return geometry.exp(k * STEP)
-
-
-PERIOD_S = 0.12
 
 
 def synthetic(name: str, numbers) -> Drive:

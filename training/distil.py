@@ -57,31 +57,32 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"{args.settings}: objective {settings.objective.objective} with hint "
                          f"{settings.objective.hint} needs a teacher; give one with --teacher.")
     fabric = fabric_for(settings.training)
-    shape = _shape(settings, args.teacher)
+    taught = load_network(args.teacher)[1].network if args.teacher else None
+    shape = _shape(settings, taught)
     cache = PairCache.open(args.cache, shape.front_end)
     validation = PairCache.open(args.validation, shape.front_end)
     network = PoseRegressor(fit_to(shape, cache))
-    hint_width = load_network(args.teacher)[1].network.hint_width if args.teacher else None
-    if settings.objective.hint != "none" and shape.hint_width != hint_width:
+    fits = taught is not None and shape.hint_width == taught.hint_width
+    if settings.objective.hint != "none" and not fits:
         raise InputError(f"{args.settings}: the guided layer has {shape.hint_width} outputs, the teacher's "
-                         f"hint {hint_width}; make that layer of network.fully_connected as wide.")
+                         f"hint {taught.hint_width}; make that layer of network.fully_connected as wide.")
     teacher = _teacher(args.teacher, cache, settings.objective, fabric) if args.teacher else None
     network = distil(network, teacher, settings, cache, validation, args.out, fabric)
     if fabric.global_rank == 0:
         extra = {}
-        if shape.hint_width == hint_width:
+        if fits:
             extra["hint_error"] = hint_error(network, args.teacher, validation, fabric.device)
         save_run(args.out, args.settings.stem, network, settings, cache, validation, extra)
 
 
-def _shape(settings: DistilSettings, teacher: Path | None) -> NetworkSettings:
+def _shape(settings: DistilSettings, teacher: NetworkSettings | None) -> NetworkSettings:
     if settings.network is not None:
         shape = settings.network
     elif teacher is None:
         raise InputError("network: a student by its rate needs the teacher it is measured by; give "
                          "--teacher, or a network in the settings.")
     else:
-        shape = shapes.student(load_network(teacher)[1].network, settings.rate)
+        shape = shapes.student(teacher, settings.rate)
     classifier = settings.objective.objective == "soft_target"
     return replace(shape, bins=shapes.BINS if classifier else 0, motion_from_bins=classifier)
 

@@ -26,7 +26,7 @@ from training import losses, validate
 from training.batches import Batch
 from training.data.cache import PairCache, file_digest, join_digests
 from training.twins import SWEEP_DEG, TWINS, moved_by_twins, twins
-from training.validate import CHUNKS, said_by, seen
+from training.validate import chunks, said_by, seen
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _of_twins(motions: np.ndarray, count: int) -> np.ndarray:
 @torch.inference_mode()
 def _compute(network: PoseRegressor, cache: PairCache, folder: Path, device) -> None:
     folder.mkdir()
-    settings, count, size = network.settings, TWINS[cache.front_end], CHUNKS[cache.front_end]
+    settings, count = network.settings, TWINS[cache.front_end]
     # What is only imitated need not be exact to more digits than half precision has.
     kinds = {"motions": (np.float32, 6), "truth": (np.float32, 6), "hints": (np.float16, settings.hint_width)}
     kinds |= {"logits": (np.float16, 6, settings.bins)} if settings.bins else {}
@@ -129,9 +129,9 @@ def _compute(network: PoseRegressor, cache: PairCache, folder: Path, device) -> 
                                               (count, len(cache), *shape))
               for name, (dtype, *shape) in kinds.items()}
     for track in tqdm(cache.tracks, "teacher", unit="track", disable=None):
-        state = None
-        for start in range(track.start, track.stop, size):
-            rows = np.arange(start, min(start + size, track.stop))
+        state, of_track = None, np.arange(track.start, track.stop)
+        for part in chunks(len(of_track), cache.front_end):
+            rows = of_track[part]
             inputs, arrays["truth"][:, rows] = map(np.stack, zip(*(
                 twins(cache, rows, np.full(len(rows), t)) for t in range(count)), strict=True))
             out = network(torch.from_numpy(inputs).to(device), state)

@@ -34,15 +34,19 @@ class Prediction(NamedTuple):
     hints: np.ndarray  # (N, width)
 
 
+def chunks(count: int, front_end: str) -> list[slice]:
+    """`count` consecutive pairs in parts that go through a network at once."""
+    size = CHUNKS[front_end]
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
 @torch.inference_mode()
 def predict(network: PoseRegressor, inputs: np.ndarray, device) -> Prediction:
     """Consecutive inputs (N, C, H, W) through the network, an LSTM starting from rest."""
     network.eval()
     motions, sigmas, hints, state = [], [], [], None
-    size = CHUNKS[network.settings.front_end]
-    for start in range(0, len(inputs), size):
-        chunk = inputs[start:start + size].astype(np.float32)
-        out = network(torch.from_numpy(chunk).to(device), state)
+    for part in chunks(len(inputs), network.settings.front_end):
+        out = network(torch.from_numpy(inputs[part].astype(np.float32)).to(device), state)
         state = out.state
         motion, sigma = out.in_numbers()
         motions.append(motion)
@@ -77,9 +81,8 @@ def said_by(student: Student, drive: Seen) -> tuple[np.ndarray, np.ndarray]:
 def refined_by(student: Student, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A student's motions and sigmas (N, 6), each by itself."""
     found = predict(student.network, inputs, student.device)
-    size = CHUNKS[student.settings.network.front_end]
-    chunks = [slice(start, start + size) for start in range(0, len(inputs), size)]
-    said = [student.refined(inputs[k].astype(np.float32), found.motions[k], found.sigmas[k]) for k in chunks]
+    said = [student.refined(inputs[k].astype(np.float32), found.motions[k], found.sigmas[k])
+            for k in chunks(len(inputs), student.settings.network.front_end)]
     return tuple(np.concatenate(part) for part in zip(*said, strict=True))
 
 

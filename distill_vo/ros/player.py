@@ -5,7 +5,6 @@ on /tf is left out while an odometry node tells that itself.
 """
 
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +20,7 @@ from distill_vo.ros.parameters import Spec
 from distill_vo.ros.process import Stop
 from distill_vo.ros.recording import Recording, header_stamp_ns, without_child
 from distill_vo.sources.bag import pick_image_topic
-from distill_vo.trajectory import Trajectory
+from distill_vo.trajectory import Trajectory, writable_folder
 
 PARAMETERS: parameters.Table = {
     "bag": Spec("", "Folder of a rosbag2 bag, mcap or sqlite3."),
@@ -61,7 +60,7 @@ class Player(Node):
         if self.settings.lockstep or self.settings.out or self.image_topic:
             self.image_topic = pick_image_topic(self.recording.path, types, self.image_topic)
         if self.settings.out:
-            make_folder(self.settings.out)
+            writable_folder(self.settings.out)
         # Subscribed before anything is published: who knows our publishers knows this as well.
         self._poses: dict[int, tuple[list[float], list[float]]] = {}
         odom = self.create_subscription(Odometry, "odom", self._on_odometry, 100)
@@ -178,12 +177,3 @@ class Player(Node):
             # It was lost on its way, or came before calibration and TF.
             self._publishers_of[self.image_topic].publish(image)
             self.resent += 1
-
-
-def make_folder(path: str) -> None:
-    """Before the bag is played, not after. Raises InputError where that cannot be done."""
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"out '{path}': is no folder that can be written ({error.strerror}); give "
-                         "another.") from error

@@ -14,7 +14,14 @@ import numpy as np
 from distill_vo.camera import Camera
 from distill_vo.errors import InputError
 from distill_vo.sources.kitti import read_times
-from distill_vo.sources.source import IMAGE_SUFFIXES, Source, check_size, level_mounting, read_frames
+from distill_vo.sources.source import (
+    IMAGE_SUFFIXES,
+    Source,
+    check_size,
+    first_image,
+    level_mounting,
+    read_frames,
+)
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +34,8 @@ def open_images(path: Path, calibration: Path | None = None,
         raise InputError(f"{path}: holds no PNG or JPEG images, no KITTI sequence and no rosbag2 "
                          "bag; give a folder that does.")
     camera = Camera.from_yaml(calibration or find_calibration(path, path), mount_height_m)
-    check_size(files, camera)
+    height, width = first_image(files).shape[:2]
+    check_size(path, width, height, camera)
     stamps = _stamps(path, files)
     return Source(path.resolve().name, camera, level_mounting(camera.mount_height_m), len(files),
                   partial(read_frames, files, stamps, camera), stamps_ns=stamps)

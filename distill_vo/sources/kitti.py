@@ -43,7 +43,7 @@ def open_kitti(path: Path, camera_index: int | None = None, calibration: Path | 
     camera_T_first = np.eye(4)
     if calibration:
         camera = Camera.from_yaml(calibration, mount_height_m)
-        check_size(files, camera)
+        check_size(files[0].parent, width, height, camera)
     else:
         P = read_projection(path / "calib.txt", index)
         camera = Camera.from_projection(P, width, height, mount_height_m or DEFAULT_HEIGHT_M)

@@ -40,11 +40,11 @@ def open_malaga(path: Path, calibration: Path | None = None, mount_height_m: flo
     images = sorted((to_nanoseconds(match[1]), file) for file in folder.iterdir()
                     if (match := LEFT.fullmatch(file.name)))
     stamps, files = np.array([stamp for stamp, _ in images], np.int64), [file for _, file in images]
+    height, width = first_image(files).shape[:2]
     if calibration:
         camera = Camera.from_yaml(calibration, mount_height_m)
-        check_size(files, camera)
+        check_size(folder, width, height, camera)
     else:
-        height, width = first_image(files).shape[:2]
         camera = read_camera(find_parameters(folder, width, height), mount_height_m or DEFAULT_HEIGHT_M)
     gps = _beside(folder, "*GPS*.txt")
     if len(gps) != 1:

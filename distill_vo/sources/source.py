@@ -111,11 +111,10 @@ def first_image(files: list[Path]) -> np.ndarray:
                      f"because {reason}")
 
 
-def check_size(files: list[Path], camera: Camera) -> None:
-    """Raises InputError where the first image that can be read is not of the camera's size."""
-    height, width = first_image(files).shape[:2]
+def check_size(where: Path, width: int, height: int, camera: Camera) -> None:
+    """Raises InputError where images of this size are not the camera's."""
     if (width, height) != (camera.width, camera.height):
-        raise InputError(f"{files[0].parent}: images are {width}x{height}, the calibration is for "
+        raise InputError(f"{where}: images are {width}x{height}, the calibration is for "
                          f"{camera.width}x{camera.height}; calibrate at the size in use.")
 
 

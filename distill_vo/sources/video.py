@@ -15,7 +15,7 @@ import numpy as np
 from distill_vo.camera import Camera
 from distill_vo.errors import InputError
 from distill_vo.sources.images import find_calibration
-from distill_vo.sources.source import Frame, Source, level_mounting
+from distill_vo.sources.source import Frame, Source, check_size, level_mounting
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 
@@ -34,9 +34,7 @@ def open_video(path: Path, calibration: Path | None = None,
     if not 0 < rate < 1e4:
         raise InputError(f"{path}: is not a video that can be read here; convert it, for example "
                          f"with ffmpeg -i {path.name} video.mp4.")
-    if size != (camera.width, camera.height):
-        raise InputError(f"{path}: frames are {size[0]}x{size[1]}, the calibration is for "
-                         f"{camera.width}x{camera.height}; calibrate at the size in use.")
+    check_size(path, *size, camera)
     stamps = np.round(np.arange(max(0, length)) * 1e9 / rate).astype(np.int64)
     return Source(path.stem, camera, level_mounting(camera.mount_height_m), len(stamps),
                   partial(_frames, path, rate, len(stamps)), stamps_ns=stamps)

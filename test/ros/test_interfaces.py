@@ -48,6 +48,16 @@ def ready(bench: Bench, mounting=FORWARD) -> Bench:
     return bench
 
 
+@pytest.mark.parametrize("yaw", [1.57, 3.0], ids=["left", "back"])
+def test_a_camera_that_does_not_look_ahead_moves_its_base_too(bench, images, yaw):
+    looking = geometry.from_motion(np.array([0.4, 0.1, 0.0, 0.0, 0.0, yaw])) @ FORWARD
+    camera, robot = ready(bench(base_frame="camera_optical")), ready(bench(), looking)
+    camera.mount(np.eye(4), "camera_optical", "unused")
+    for of_camera, of_base in zip(drive(camera, images[:4]), drive(robot, images[:4]), strict=True):
+        expected = looking @ pose_of(of_camera) @ geometry.inverse(looking)
+        np.testing.assert_allclose(pose_of(of_base), expected, atol=1e-9)
+
+
 @pytest.mark.parametrize("rotation", [[0, 0, 1.57], [0.0, 0.35, 0], [1.57, 0, 0]],
                          ids=["left", "down", "rolled"])
 @pytest.mark.parametrize("base", ["base_link", "base_footprint"])

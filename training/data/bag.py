@@ -52,9 +52,10 @@ def find_bag(path: Path, choice: Choice) -> Drive:
     origin = {"bag": str(path.resolve()), "image_topic": images, "pose_topic": topic, "images": len(stamps),
               "camera": asdict(source.camera), "rotation": rotation.tolist()}
     # The odometry measures motions over KEYFRAME_S or more: of a faster camera every second image, or third.
-    every, numbers = math.ceil(KEYFRAME_S / period_s(stamps)), number(stamps)
+    period, numbers = period_s(stamps), number(stamps)
+    every = math.ceil(KEYFRAME_S / period)
     poses[numbers % every > 0] = np.nan
-    return Drive(source.name, len(stamps), every * period_s(stamps), origin,
+    return Drive(source.name, len(stamps), every * period, origin,
                  partial(open_drive, path, images, topic, choice.camera_height_m, numbers // every, poses),
                  rotation)
 
