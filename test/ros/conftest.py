@@ -161,9 +161,10 @@ class Robot:
         self.info = self.node.create_publisher(CameraInfo, "camera_info", 10)
         self.static = self.node.create_publisher(TFMessage, "/tf_static", latched)
         self.odometry, self.paths, self.transforms = [], [], []
-        self.node.create_subscription(Odometry, "odom", self.odometry.append, 10)
-        self.node.create_subscription(PathMessage, "path", self.paths.append, 10)
+        # Odometry last: DDS tells of them in order, so who reaches it reaches the others.
         self.node.create_subscription(TFMessage, "/tf", lambda m: self.transforms.extend(m.transforms), 10)
+        self.node.create_subscription(PathMessage, "path", self.paths.append, 10)
+        self.node.create_subscription(Odometry, "odom", self.odometry.append, 10)
 
     def close(self) -> None:
         self.executor.shutdown()
@@ -204,7 +205,7 @@ class Robot:
         message = Image(height=HEIGHT, width=WIDTH, encoding="mono8", step=WIDTH)
         message.header.stamp = messages.time_from_ns(self.stamp_ns(k))
         message.header.frame_id = "camera_optical"
-        message.data = self.images[k].tobytes()
+        message.data = self.images[k % len(self.images)].tobytes()
         return message
 
     def show(self, k: int) -> None:
