@@ -42,10 +42,10 @@ LEAST_WAY_M = 0.02  # on a shorter way epipolar lines tell little
 # The lane lies to either side of straight ahead, as bent as the way is now, until it has turned so far. All
 # around kerbs, cars and hedges rise above the road and seem to move faster.
 LANE_M, LANE_RAD = 1.6, 0.75
-SHARPEST = 0.1  # rad/m; sharper bends are taken for it, so that the nearest cells, 7 m ahead, stay in
+SHARPEST = 0.1  # rad/m; sharper bends are taken for it, so that the nearest patches, 7 m ahead, stay in
 BEND_M = 0.2  # on a shorter way there is no telling how bent it is
 ROAD_X_M, ROAD_Z_M, ROAD_Z_BY_SQUARE = 0.1, 0.03, 0.0003  # one sigma; the last times the distance squared
-ROAD_ALIKE = 3.0  # how many cells err together
+ROAD_ALIKE = 1.5  # how many patches err together
 LEAST_SURE = 0.1  # one sigma is at least this share of what was corrected
 NEAREST_M = 1.0  # in front of the camera; nearer things are not seen
 PLANE_RAD = np.radians([0.3, 0.5])  # one sigma of the road's pitch and roll against the view's
@@ -66,20 +66,21 @@ def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.nda
     prior = prior[:, None] * np.eye(8)
     change = np.zeros((len(x), 8))  # of translation, rotation (on the left), road's pitch and roll
     step = went = np.zeros((len(x), 8, 1))
+    t, R = t0, R0
     for _ in range(STEPS):
-        t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
         terms = _terms(t, R, change[:, 6:])
         sums = lane.sums(terms)
         sums[:, :7, :7] += corners.sums(terms)
         H = sums[:, 1:, 1:] + prior
-        last, step = step, -np.linalg.solve(H, sums[:, 1:, :1] + prior @ change[..., None])
+        covariance = np.linalg.inv(H)
+        last, step = step, -covariance @ (sums[:, 1:, :1] + prior @ change[..., None])
         went = step * _times(H, went, step - last)
         change += went[..., 0]
-    R = geometry.rotation_exp(change[:, 3:6]) @ R0
+        t, R = t0 + change[:, :3], geometry.rotation_exp(change[:, 3:6]) @ R0
     change = change[:, :6]
-    refined = np.concatenate([t0 + change[:, :3], geometry.rotation_log(R)], axis=1)
+    refined = np.concatenate([t, geometry.rotation_log(R)], axis=1)
     # A motion that nothing speaks against is not less certain for having been doubted.
-    variance = np.minimum(np.linalg.inv(H).diagonal(axis1=1, axis2=2)[:, :6], sigma**2)
+    variance = np.minimum(covariance.diagonal(axis1=1, axis2=2)[:, :6], sigma**2)
     # Where it is farther from the student's than sigma allows, one of the two is wrong by more than it says.
     surprise = ((change / sigma)**2).mean(axis=1, keepdims=True)
     return refined, np.maximum(np.sqrt(variance * np.maximum(surprise, 1.0)), LEAST_SURE * np.abs(change))
@@ -131,18 +132,19 @@ class _Corners:
 
 
 class _Lane:
-    """Cells of the road in the lane, and where they were seen before."""
+    """Patches of the road in the lane, two cells side by side each, and where they were seen before."""
 
     def __init__(self, x: np.ndarray, motion: np.ndarray):
         """x (B, 9, 480) and the network's motions (B, 6)."""
         in_lane = _in_lane(motion)
         here = in_lane.any(axis=0)
         self._road = _ROAD[:, here]  # (3, N) metres
-        before = _GROUND[:, here] - _METRES * x[:, 2:4, here]
+        moved = _METRES * (x[:, 2:4, ::2] + x[:, 2:4, 1::2])[..., here] / 2
+        before = _GROUND[:, here] - moved
         z = np.maximum(before[:, 1:], NEAREST_M)
         self._before = _rays(np.concatenate(seen_on_road(before[:, :1], z), axis=1))[:, :2]
         self._per_sigma = np.concatenate([z / ROAD_X_M, z**2 / _SIGMA_BELOW[here]], axis=1)  # (B, 2, N)
-        self._share = in_lane[:, here] / ROAD_ALIKE  # (B, N) of a cell's weight, 0 beside the lane
+        self._share = in_lane[:, here] / ROAD_ALIKE  # (B, N) of a patch's weight, 0 beside the lane
 
     def sums(self, terms: np.ndarray) -> np.ndarray:
         """`_terms` of a motion -> (B, 9, 9), J' W J: the first column of J is the error, by how many sigma
@@ -159,7 +161,7 @@ class _Lane:
 
 
 def _in_lane(motion: np.ndarray) -> np.ndarray:
-    """Which cells of the road lie in the lane (B, 480); motions (B, 6), metres and radians, optical axes."""
+    """Which patches of the road lie in the lane (B, 240); motions (B, 6), m and rad, optical axes."""
     way, turn = motion[:, 2:3], motion[:, 4:5]
     bend = turn * way / np.maximum(way**2, BEND_M**2)  # rad/m, to the right
     bend = np.maximum(np.minimum(bend, SHARPEST), -SHARPEST)
@@ -181,8 +183,8 @@ def _rays(pixels: np.ndarray) -> np.ndarray:
 
 _DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
 _CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
-_GROUND = ROAD_CELLS.reshape(-1, 2).T  # (2, 480) metres to the right and ahead
-_METRES = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None]  # by which cells of the road moved, to the right and ahead
+_GROUND = ROAD_CELLS.reshape(-1, 2, 2).mean(axis=1).T  # (2, 240) metres to the right and ahead
+_METRES = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None]  # by which the road moved, to the right and ahead
 # One sigma of how far below the horizon rays are, times the squared distance.
 _SIGMA_BELOW = CANONICAL.mount_height_m * (ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2)
 _CENTRE = np.array([[CANONICAL.cx], [CANONICAL.cy]])
@@ -192,7 +194,7 @@ _NORMAL = np.array([0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)]) / CANONICAL.moun
 _NORMAL_BY_PLANE = np.array([[0, -np.sin(LOOKS_DOWN), np.cos(LOOKS_DOWN)],
                              [1.0, 0, 0]]) / CANONICAL.mount_height_m
 _ROAD = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]
-_ROAD = _ROAD / (_NORMAL @ _ROAD)  # (3, 480) metres, in the view's axes
+_ROAD = _ROAD / (_NORMAL @ _ROAD)  # (3, 240) metres, in the view's axes
 _TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
 
 
