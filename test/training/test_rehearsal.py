@@ -54,6 +54,29 @@ def test_a_seed_gives_the_same_bytes_in_every_process(tmp_path):
     assert (elsewhere / first).read_bytes() != (elsewhere / second).read_bytes()
 
 
+def test_no_road_shows_through_a_shadow(renderer):
+    """The same shadow of quads other than the road's, seen by a car that drives and pitches."""
+    scene = Scene(np.array([0, 0, 1.0]), 0.0)
+    for y in range(-3, 63, 3):
+        scene.add("road", quad([-5, y, 0], [5, y, 0], [5, y + 3, 0], [-5, y + 3, 0]))
+    for y in np.arange(12, 30, 2.0):
+        scene.add("shadow", quad([-3, y, 0.006], [3, y, 0.006], [3, y + 2, 0.006], [-3, y + 2, 0.006]))
+    textures = {"road": Texture(np.full((4, 4, 3), 200, np.uint8)),
+                "shadow": Texture(np.full((4, 4, 4), (0, 0, 0, 160), np.uint8), "blend")}
+    renderer.load(scene, textures, K)
+    for k in range(40):
+        camera = LEVEL.copy()
+        camera[:3, 3] = 0.03 * k, 0.1 * k, 1.65
+        camera[:3, :3] @= geometry.rotation_exp(np.array([0.02 * np.sin(k), 0.01 * k - 0.2, 0.0]))
+        image = grey(renderer.draw(camera, *NOBODY))
+        y, x = np.meshgrid(np.linspace(13, 27, 60), np.linspace(-2.5, 2.5, 40))
+        seen = np.stack([x, y, 0 * x], -1).reshape(-1, 3) - camera[:3, 3]
+        u, v, w = K @ camera[:3, :3].T @ seen.T
+        columns, rows = np.rint(u / w).astype(int), np.rint(v / w).astype(int)
+        inside = (columns >= 0) & (columns < 640) & (rows >= 0) & (rows < 192)
+        assert image[rows[inside], columns[inside]].max() < 150, k
+
+
 def test_poses_are_rigid_and_start_at_the_identity():
     sequence = render_sequence(replace(SHORT, frames=60), 0)
     R = sequence.poses[:, :3, :3]

@@ -91,13 +91,14 @@ def springs(speed: np.ndarray, lateral: np.ndarray, roughness: float, rng) -> np
     """(T, 3) pitch (nose down), roll (to the right) in rad and bounce in m, at 50 Hz.
 
     Three damped oscillators shaken by the road and leaned on by acceleration. Sizes follow KITTI's poses:
-    0.1 to 0.2 degrees from frame to frame in pitch, a little less in roll.
+    0.1 to 0.2 degrees from frame to frame in pitch, a little less in roll. Cars roll by 3 to 7 degrees for
+    each g aside (Gillespie, "Fundamentals of Vehicle Dynamics", SAE 1992, chapter 6).
     """
     dt = 0.02
     omega = 2 * np.pi * np.array([1.6, 1.2, 1.4]) * rng.uniform(0.85, 1.15, 3)
     damping = rng.uniform(0.15, 0.4, 3)
     acceleration = np.gradient(speed, dt)
-    lean = np.stack([-acceleration * 0.0045, lateral * 0.006, 0 * speed], axis=1)
+    lean = np.stack([-acceleration * 0.0045, lateral * rng.uniform(0.0053, 0.0125), 0 * speed], axis=1)
     shake = rng.normal(0, 1, (len(speed), 3)) * np.array([0.011, 0.009, 0.036]) * roughness
     shake *= np.sqrt(np.clip(speed, 0, 30) / 9)[:, None]
     state, rate = lean[0].copy(), np.zeros(3)
