@@ -14,6 +14,8 @@ from training.data.meshes import Scene, quad
 from training.data.noise import Texture, fractal
 from training.data.rehearsal import RehearsalSettings, rehearse, render_sequence, write_sequence
 from training.data.render import Renderer
+from training.data.road import plan_road
+from training.data.styles import STYLES
 from training.data.world import World
 
 SHORT = RehearsalSettings(frames=6, seed=3)
@@ -93,6 +95,14 @@ def test_the_camera_rides_at_the_recorded_height_above_the_road():
     above = np.einsum("fi,fi->f", world.drive.cameras[:, :3, 3] - road[:, :3, 3], road[:, :3, 2])
     assert np.mean(above) == pytest.approx(world.mount.height, abs=0.03)
     assert np.abs(above - world.mount.height).max() < 0.15
+
+
+@pytest.mark.parametrize("kind", STYLES)
+def test_a_road_does_not_cross_itself(kind):
+    for seed in range(20):
+        road = plan_road(STYLES[kind].plan, 900, np.random.default_rng(seed)).position[::5, :2]
+        apart = np.linalg.norm(road[:, None] - road, axis=2)
+        assert apart[np.triu_indices(len(road), 20)].min() > 12, seed  # 100 m on, or more
 
 
 def test_a_car_does_not_slip_sideways():

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 STEP_M = 1.0
+MOST_TURNED = np.radians(120)  # from where a road began: it would come back, and lie in its own ground
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Plan:
 
 def _pieces(plan: Plan, length: float, rng: np.random.Generator):
     """(length, curvature) of stretch after stretch."""
-    total = 0.0
+    total = heading = 0.0
     while total < length:
         pieces = [(rng.uniform(*plan.straight_m), rng.normal(0, 0.0006))]
         kind, sign = rng.random(), rng.choice([-1.0, 1.0])
@@ -140,6 +141,10 @@ def _pieces(plan: Plan, length: float, rng: np.random.Generator):
             pieces.append((angle * radius, sign / radius))
             if rng.random() < 0.4:  # an S
                 pieces.append((angle * radius, -sign / radius))
+        turned = sum(metres * curvature for metres, curvature in pieces)
+        if abs(heading + turned) > MOST_TURNED:
+            pieces, turned = [(metres, -curvature) for metres, curvature in pieces], -turned
+        heading += turned
         for piece in pieces:
             total += piece[0]
             yield piece
