@@ -65,7 +65,8 @@ class Inertia:
         """
         before, slow = self.predict(seconds), SLOWEST * seconds
         way, seen = motion[AHEAD], 1 - self.squat * before.state[2]  # share of the way
-        H = np.array([seen, 0.0, -self.squat * before.state[0]])
+        # Who brakes is expected to come backwards in the end. One that stands meanwhile does not squat.
+        H = np.array([seen, 0.0, -self.squat * max(before.state[0], 0.0)])
         spread = before.covariance @ H
         expected, variance = seen * before.state[0], H @ spread
         off = way - expected

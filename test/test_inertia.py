@@ -116,3 +116,11 @@ def test_a_vehicle_that_pulls_away_after_a_long_stand_is_taken_as_it_is(stood_s)
     motion[AHEAD] = 0.12
     second, _, _ = inertia.at_keyframe().update(motion, sigma, PERIOD_S)
     assert second[AHEAD] == pytest.approx(0.12, abs=0.01)
+
+
+def test_one_that_braked_and_stands_is_as_certain_as_what_is_seen():
+    # By the acceleration of its last keyframe it would be 5 m behind.
+    inertia = Inertia(np.array([0.0, -0.1, -1.7]), np.diag([0.0, 0.1, 0.8])**2, squat=0.03)
+    motion, sigma = np.zeros(6), np.full(6, 0.02)
+    motion, sigma, _ = inertia.update(motion, sigma, 3.5)
+    assert motion[AHEAD] == pytest.approx(0, abs=1e-3) and sigma[AHEAD] == pytest.approx(0.02, rel=0.02)
