@@ -156,6 +156,7 @@ def test_wrong_parameters_are_refused_in_one_sentence(run):
 
 def test_two_nodes_run_side_by_side_under_namespaces(run, model, images, robot_in):
     robots = {name: robot_in(name) for name in ("front", "rear")}
+    front, rear = robots.values()
     nodes = {name: run(NODE, "--ros-args", "-r", f"__ns:=/{name}", "-p", f"model:={model}",
                        "-p", f"odom_frame:={name}_odom", "-p", f"publish_tf:={str(name == 'front').lower()}")
              for name in robots}
@@ -166,14 +167,13 @@ def test_two_nodes_run_side_by_side_under_namespaces(run, model, images, robot_i
     for name, robot in robots.items():
         assert robot.until(lambda robot=robot: robot.node.count_publishers("/tf") == 2), nodes[name].log
         assert robot.show_until_answered(0), nodes[name].log
-    robots["rear"].images = images[::-1]
+    rear.images = images[::-1]
     for k in range(1, 5):
         for name, robot in robots.items():
             assert robot.show_and_wait(k), nodes[name].log
     for name, robot in robots.items():  # each has its own odometry, and no other
         assert robot.stamps() == [robot.stamp_ns(k) for k in range(5)]
         assert {m.header.frame_id for m in robot.odometry} == {f"{name}_odom"}
-    front, rear = robots.values()
     assert front.odometry[-1].pose.pose != rear.odometry[-1].pose.pose
 
     def tf_came_to_the_rear():

@@ -7,8 +7,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from made_up import seen
 
 from distill_vo import geometry
+from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
 from training.data.meshes import Scene, quad
 from training.data.noise import Texture, fractal
@@ -65,16 +67,16 @@ def test_no_road_shows_through_a_shadow(renderer):
         scene.add("shadow", quad([-3, y, 0.006], [3, y, 0.006], [3, y + 2, 0.006], [-3, y + 2, 0.006]))
     textures = {"road": Texture(np.full((4, 4, 3), 200, np.uint8)),
                 "shadow": Texture(np.full((4, 4, 4), (0, 0, 0, 160), np.uint8), "blend")}
-    renderer.load(scene, textures, K)
+    renderer.load(scene, textures, CANONICAL.K)
+    x, y = np.meshgrid(np.linspace(-2.5, 2.5, 40), np.linspace(13, 27, 60))
+    shaded = np.stack([x, y, 0 * x], axis=-1)
     for k in range(40):
         camera = LEVEL.copy()
         camera[:3, 3] = 0.03 * k, 0.1 * k, 1.65
         camera[:3, :3] @= geometry.rotation_exp(np.array([0.02 * np.sin(k), 0.01 * k - 0.2, 0.0]))
         image = grey(renderer.draw(camera, *NOBODY))
-        y, x = np.meshgrid(np.linspace(13, 27, 60), np.linspace(-2.5, 2.5, 40))
-        seen = np.stack([x, y, 0 * x], -1).reshape(-1, 3) - camera[:3, 3]
-        u, v, w = K @ camera[:3, :3].T @ seen.T
-        columns, rows = np.rint(u / w).astype(int), np.rint(v / w).astype(int)
+        pixels = seen((shaded - camera[:3, 3]) @ camera[:3, :3])
+        columns, rows = np.moveaxis(np.rint(pixels).astype(int), -1, 0)
         inside = (columns >= 0) & (columns < 640) & (rows >= 0) & (rows < 192)
         assert image[rows[inside], columns[inside]].max() < 150, k
 
