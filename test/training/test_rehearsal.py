@@ -58,15 +58,18 @@ def test_a_seed_gives_the_same_bytes_in_every_process(tmp_path):
     assert (elsewhere / first).read_bytes() != (elsewhere / second).read_bytes()
 
 
-def test_no_road_shows_through_a_shadow(renderer):
-    """The same shadow of quads other than the road's, seen by a car that drives and pitches."""
+def test_shadows_fall_on_road_and_paint_alike(renderer):
+    """All of one plane but of other quads, seen by a car that drives and pitches: nothing shows through."""
     scene = Scene(np.array([0, 0, 1.0]), 0.0)
     for y in range(-3, 63, 3):
         scene.add("road", quad([-5, y, 0], [5, y, 0], [5, y + 3, 0], [-5, y + 3, 0]))
     for y in np.arange(12, 30, 2.0):
-        scene.add("shadow", quad([-3, y, 0.006], [3, y, 0.006], [3, y + 2, 0.006], [-3, y + 2, 0.006]))
+        scene.add("shadow", quad([-3, y, 0], [3, y, 0], [3, y + 2, 0], [-3, y + 2, 0]))
+    for y in np.arange(11, 31, 2.5):
+        scene.add("paint", quad([-1, y, 0], [1, y, 0], [1, y + 2.5, 0], [-1, y + 2.5, 0]))
     textures = {"road": Texture(np.full((4, 4, 3), 200, np.uint8)),
-                "shadow": Texture(np.full((4, 4, 4), (0, 0, 0, 160), np.uint8), "blend")}
+                "paint": Texture(np.full((4, 4, 3), 255, np.uint8)),
+                "shadow": Texture(np.full((4, 4, 4), (0, 0, 0, 160), np.uint8), "blend")}  # fmt: skip
     renderer.load(scene, textures, CANONICAL.K)
     x, y = np.meshgrid(np.linspace(-2.5, 2.5, 40), np.linspace(13, 27, 60))
     shaded = np.stack([x, y, 0 * x], axis=-1)
@@ -79,6 +82,8 @@ def test_no_road_shows_through_a_shadow(renderer):
         columns, rows = np.moveaxis(np.rint(pixels).astype(int), -1, 0)
         inside = (columns >= 0) & (columns < 640) & (rows >= 0) & (rows < 192)
         assert image[rows[inside], columns[inside]].max() < 150, k
+        painted = inside & (np.abs(x) < 0.8)
+        assert np.median(image[rows[painted], columns[painted]]) > 85, k  # shaded road: 75; paint: 95
 
 
 def test_poses_are_rigid_and_start_at_the_identity():

@@ -15,7 +15,7 @@ from panda3d import core
 from training.data.meshes import Batch
 
 SUPERSAMPLE = 1.25
-# What lies on a surface is drawn so many steps of the depth buffer nearer: half a pixel is 44 on a road
+# What lies on the road is drawn so many steps of the depth buffer nearer: half a pixel is 44 on a road
 # 1.65 m below, at any distance, and road that shows through flickers.
 ON_SURFACE = 96
 NEAR_M = 1.0  # the depth buffer has 16 bits: the farther the near plane, the less ribbons fight
@@ -34,8 +34,11 @@ core.load_prc_file_data(
 _bins = core.CullBinManager.get_global_ptr()
 # What hides much comes first: what is hidden costs less than what is painted over.
 _bins.add_bin("nearest first", core.CullBinManager.BT_front_to_back, 15)
-_bins.add_bin("backdrop", core.CullBinManager.BT_unsorted, 16)
-_bins.add_bin("farthest first", core.CullBinManager.BT_back_to_front, 17)
+# What lies on the road comes after all that may hide it and leaves the depth as it is: shadows fall on
+# paint as they do on the road, whatever the distance.
+_bins.add_bin("paint", core.CullBinManager.BT_unsorted, 16)
+_bins.add_bin("backdrop", core.CullBinManager.BT_unsorted, 17)
+_bins.add_bin("shadow", core.CullBinManager.BT_back_to_front, 18)
 
 
 class Renderer:
@@ -162,11 +165,13 @@ class Renderer:
             path.set_transparency(core.TransparencyAttrib.M_binary)
         elif texture.mode == "blend":
             path.set_transparency(core.TransparencyAttrib.M_alpha)
-            path.set_depth_write(False)
         # By distance: faster, and unlike the default order it does not depend on memory addresses.
-        path.set_bin("farthest first" if texture.mode == "blend" else "nearest first", 0)
-        if name.startswith(("shadow", "paint")):
-            path.set_depth_offset(ON_SURFACE)
+        path.set_bin("nearest first", 0)
+        for kind in ("paint", "shadow"):
+            if name.startswith(kind):
+                path.set_bin(kind, 0)
+                path.set_depth_offset(ON_SURFACE)
+                path.set_depth_write(False)
         if name.startswith(("facade", "shop")):  # only ever walls round a building: none is seen from behind
             path.set_two_sided(False)
         return path

@@ -157,7 +157,7 @@ class Street:
             self.scene.add(name, (corners[clear], uv[clear]), np.full(3, tint), shade=name == "paving0")
 
     def _paint(self, lane: Lane, index: int) -> None:
-        """Lane dashes, edge lines, stop lines: on the surface, drawn in front of it."""
+        """Lane dashes, edge lines, stop lines: in the surface, drawn over it."""
         rng, road = self.rng, lane.road
         if lane.left - lane.right < 5.2 or rng.random() < 0.25:
             return
@@ -176,7 +176,7 @@ class Street:
             middle = road.at(drawn + 0.5 * piece, lateral)
             drawn = drawn[self.free(middle, 1.0, skip=index)]
             corners = np.stack(
-                [road.at(drawn + along, lateral + across, 0.008) for along, across in
+                [road.at(drawn + along, lateral + across) for along, across in
                  ((0, -width), (0, width), (piece, width), (piece, -width))], axis=1,
             )  # fmt: skip
             uv = np.tile(np.array([[0, 0], [0.2, 0], [0.2, 1], [0, 1]]), (len(drawn), 1, 1))
@@ -188,7 +188,7 @@ class Street:
         pitch, deep = self.rng.uniform(0.8, 1.4), self.rng.uniform(2.5, 4.5)
         x = np.arange(lane.right + 0.4, lane.left - 0.6, pitch)
         s = station + slant * (x - x.mean())
-        corners = np.stack([lane.road.at(s + ds, x + dx, 0.008) for ds, dx in
+        corners = np.stack([lane.road.at(s + ds, x + dx) for ds, dx in
                             ((0, 0), (0, pitch / 2), (deep, pitch / 2), (deep, 0))], axis=1)  # fmt: skip
         uv = np.tile(np.array([[0, 0], [0.2, 0], [0.2, 1], [0, 1]]), (len(x), 1, 1))
         self.scene.add("paint0", (corners, uv), tint, shade=False)
@@ -205,7 +205,7 @@ class Street:
         across = np.linspace(low, high, max(2, int((high - low) / 2.5) + 1))
         u = (across - min(lateral)) / (max(lateral) - min(lateral))
         v = (steps - s[0]) / (s[1] - s[0])
-        lines = [lane.road.at(steps + skew * (x - low), x, 0.006) for x in across]
+        lines = [lane.road.at(steps + skew * (x - low), x) for x in across]
         for i in range(len(across) - 1):
             self.scene.add(
                 texture, ribbon(lines[i + 1], lines[i], (u[i], u[i + 1]), v), (1, 1, 1), shade=False
