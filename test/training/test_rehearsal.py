@@ -18,6 +18,7 @@ from training.data.rehearsal import RehearsalSettings, rehearse, render_sequence
 from training.data.render import Renderer
 from training.data.road import plan_road
 from training.data.styles import STYLES
+from training.data.traffic import Traffic
 from training.data.world import World
 
 SHORT = RehearsalSettings(frames=6, seed=3)
@@ -121,6 +122,18 @@ def test_a_car_does_not_slip_sideways():
     assert np.abs(step[:, 5]).max() > 0.05  # it does turn
     slip = step[:, 1] - step[:, 0] * step[:, 5] / 2
     assert np.abs(slip).max() < 0.02
+
+
+def test_no_car_from_a_side_road_drives_through_ours(monkeypatch):
+    for others in ("_lead", "_beside", "_oncoming", "_on_foot"):
+        monkeypatch.setattr(Traffic, others, lambda *_: None)
+    nearest = []
+    for seed in range(20):
+        world = World(replace(SHORT, frames=160), np.random.SeedSequence(seed))
+        apart = world.traffic.poses[..., :3, 3] - world.drive.cameras[:, None, :3, 3]
+        nearest += np.linalg.norm(apart, axis=2).min(axis=0).tolist()
+    assert len(nearest) > 5
+    assert min(nearest) > 5
 
 
 def test_points_project_where_the_calibration_says(renderer):

@@ -8,6 +8,7 @@ from training.data.meshes import Scene
 from training.data.street import KERB_M, MEDIAN_M, Street
 
 CLEARANCE_M = 3.2  # nothing is drawn nearer to the camera than this
+CROSSING_M = 6.0  # between the middles of our car and one that crosses: they do not touch
 
 
 class Traffic:
@@ -92,7 +93,7 @@ class Traffic:
             self._track(parts, s, lateral + rng.normal(0, 0.2) + 0 * s, turned=True)
 
     def _crossing(self) -> None:
-        """Cars in side roads that pass through, just before we come or after we left."""
+        """Cars in side roads that pass through just before we come; none that would drive through us."""
         rng = self._rng
         for lane in self._street.lanes[1:]:
             if rng.random() > 0.5:
@@ -111,8 +112,10 @@ class Traffic:
             poses[:, :3, 3] = start + travelled[:, None] * frame[:3, 0]
             if travelled[-1] < travelled[0]:
                 poses[..., :2] *= -1
-            self._scene.add_mover(parts)
-            self._tracks.append((poses, np.abs(travelled) < 70))
+            gap = np.linalg.norm(poses[:, :3, 3] - self._drive.cameras[:, :3, 3], axis=1)
+            if gap.min() > CROSSING_M:
+                self._scene.add_mover(parts)
+                self._tracks.append((poses, np.abs(travelled) < 70))
 
     def _on_foot(self) -> None:
         rng, own, style = self._rng, self._drive.stations, self._street.style
