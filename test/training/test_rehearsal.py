@@ -113,6 +113,19 @@ def test_a_road_does_not_cross_itself(kind):
         assert apart[np.triu_indices(len(road), 20)].min() > 12, seed  # 100 m on, or more
 
 
+def test_no_side_road_lies_upon_the_main_road():
+    for seed in range(8):
+        world = World(replace(SHORT, frames=160), np.random.SeedSequence(seed))
+        asphalt = [batch.corners[..., :2] for (name, _), batch in world.scene.cells().items()
+                   if name.startswith("asphalt")]  # fmt: skip
+        corners = np.concatenate(asphalt)
+        points = world.drive.road.at(np.arange(5.3, world.drive.stations[-1]), 0.1)[:, None, None, :2]
+        x, y = np.moveaxis(np.roll(corners, -1, axis=1) - corners, -1, 0)
+        to_x, to_y = np.moveaxis(points - corners, -1, 0)
+        left = x * to_y - y * to_x > 0  # of each side of each quad
+        assert ((left.all(-1) | ~left.any(-1)).sum(1) == 1).all(), seed
+
+
 def test_a_car_does_not_slip_sideways():
     world = World(replace(SHORT, frames=120), np.random.SeedSequence(28))
     car = world.drive.cameras @ geometry.inverse(world.mount.road_T_camera)

@@ -57,15 +57,19 @@ class Street:
 
     def free(self, points: np.ndarray, margin: float, skip: int = -1) -> np.ndarray:
         """(...) bool: are points (..., 3) at least `margin` away from every carriageway (but `skip`)?"""
+        good = np.ones(points.shape[:-1], bool)
+        for i in range(len(self.lanes)):
+            if i != skip:
+                good &= self._beside(i, points, margin)
+        return good
+
+    def _beside(self, index: int, points: np.ndarray, margin: float) -> np.ndarray:
+        """(...) bool: are points (..., 3) at least `margin` away from one carriageway?"""
+        lane, centres = self.lanes[index], self._centres[index]
         flat = points.reshape(-1, points.shape[-1])[:, :2]
-        good = np.ones(len(flat), bool)
-        for i, (lane, centres) in enumerate(zip(self.lanes, self._centres, strict=True)):
-            if i == skip:
-                continue
-            reach = (lane.left - lane.right) / 2 + margin
-            squared = (flat**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * flat @ centres.T
-            good &= squared.min(1) > reach**2
-        return good.reshape(points.shape[:-1])
+        squared = (flat**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * flat @ centres.T
+        reach = (lane.left - lane.right) / 2 + margin
+        return (squared.min(1) > reach**2).reshape(points.shape[:-1])
 
     def _side_roads(self, main: Lane) -> list[Lane]:
         """Where the car turns, the streets it leaves; elsewhere, crossings it passes."""
@@ -101,15 +105,18 @@ class Street:
             edges = main.left, main.right
         elif angle == np.pi:
             edges = -main.right, -main.left
-        # Two centimetres lower, so that the main road wins where they overlap.
+        # Two centimetres lower, so that the main road wins where the first pieces still reach into it.
         start = frame[:3, 3] - 0.02 * frame[:3, 2]
         return Lane(straight(start, direction, side, 75.0), *edges, main.pavement)
 
     def _surface(self, lane: Lane, index: int) -> None:
         rng, road = self.rng, lane.road
         s = _stations(road)
+        if index:  # in small pieces where it leaves the main road
+            s = np.concatenate([np.arange(30.0), s[s >= 30]])
         tone, stone, earth = self._tints
-        edges = np.linspace(lane.left, lane.right, max(2, round((lane.left - lane.right) / 2.5)) + 1)
+        pieces = max(2, round((lane.left - lane.right) / (1.0 if index else 2.5)))
+        edges = np.linspace(lane.left, lane.right, pieces + 1)
         for first, last in _blocks(s):
             part = s[first : last + 1]
             texture = f"asphalt{rng.choice(self._asphalts)}"
@@ -117,14 +124,15 @@ class Street:
             across = edges / BLOCK_M * rng.choice([-1, 1])
             for i in range(len(edges) - 1):
                 quads = ribbon(lines[i], lines[i + 1], (across[i + 1], across[i]), part / BLOCK_M)
-                self.scene.add(texture, quads, np.full(3, tone))
+                self._lay(texture, quads, np.full(3, tone), range(index))
+        others = [i for i in range(len(self.lanes)) if i != index]
         for side, edge in ((1, lane.left), (-1, lane.right)):
             if lane.pavement:
                 self._pavement(lane, index, side, edge, s, stone)
             reach = edge + side * np.array([0, 7, 25, 70] if index == 0 else [0, 3])
             lines = [self._ground(road, s, x, x != edge and index == 0) for x in reach]
             for x, y, a, b in zip(reach, reach[1:], lines, lines[1:], strict=False):
-                self.scene.add(self._verge, ribbon(a, b, (y / 4, x / 4), s / 4), earth[:, 0] * 0.8)
+                self._lay(self._verge, ribbon(a, b, (y / 4, x / 4), s / 4), earth[:, 0] * 0.8, others)
         if index == 0:
             for end, ahead in ((0, -1), (len(s) - 1, 1)):
                 far = road.at(s[end], np.array([70, 0, -70.0]), -0.05)
@@ -135,6 +143,14 @@ class Street:
                     earth[:, 0] * 0.8,
                 )
         self._paint(lane, index)
+
+    def _lay(self, texture: str, quads, tint: np.ndarray, others) -> None:
+        """Add quads, but for those wholly on one of other carriageways, which they would hide on a slope."""
+        corners, uv = quads
+        for i in others:
+            beside = self._beside(i, corners, 0.0).any(axis=1)
+            corners, uv = corners[beside], uv[beside]
+        self.scene.add(texture, (corners, uv), tint)
 
     def _ground(self, road: Road, s: np.ndarray, lateral: float, sink: bool) -> np.ndarray:
         """A line (N, 3) of the ground; it sinks out of the way of side roads, whose slope differs."""
