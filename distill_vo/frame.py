@@ -4,6 +4,7 @@ and its road seen from above."""
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,8 +16,10 @@ from distill_vo.errors import InputError
 cv2.ipp.setUseIPP(False)
 
 CELL = 16  # pixels a side
+SQUARE = 8  # pixels a side, in which there is one corner
 GRID = (CANONICAL.width // CELL, CANONICAL.height // CELL)  # columns, rows
-LEAST_CORNER = 2e-3  # smaller eigenvalue of `detail`'s gradients; what is below it slides along its edge
+# Smaller eigenvalue of gradients; what is below it slides along its edge. `fine_detail` has more noise.
+LEAST_CORNER, FINE_LEAST_CORNER = 2e-3, 6e-3
 
 # The road from above, as a canonical camera sees it that looks down by 1.1 degrees, as KITTI's does.
 LOOKS_DOWN = np.radians(1.1)
@@ -36,11 +39,11 @@ class CanonicalView:
     """What one camera's images show of CANONICAL, undistorted.
 
     Camera and canonical view share their centre; rotation (3, 3) is from the camera's axes to the view's.
-    colour: whole frames in colour are wanted too.
+    whole: whole frames are wanted too, in "grey" or in "colour".
     """
 
-    def __init__(self, camera: Camera, colour: bool = False, rotation: np.ndarray | None = None):
-        self.camera, self.colour = camera, colour
+    def __init__(self, camera: Camera, whole: str | None = None, rotation: np.ndarray | None = None):
+        self.camera, self.whole = camera, whole
         self.rotation = np.eye(3) if rotation is None else rotation
         lens = cv2.fisheye if camera.model == "equidistant" else cv2
         distortion = np.array(camera.distortion or (0.0,) * 4)
@@ -58,7 +61,7 @@ class CanonicalView:
         shrink = min(camera.fx, camera.fy) / CANONICAL.fx
         on_road = cv2.remap(xy, *_ROAD_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         self._half, self._road = _Sampling(halved(xy), 2 * shrink), _Sampling(on_road, shrink)
-        self._whole = _Sampling(xy, shrink) if colour else None
+        self._whole = _Sampling(xy, shrink)
 
     def __call__(self, image: np.ndarray) -> "CanonicalFrame":
         """Image (H, W) grey or (H, W, 3) BGR, uint8, of the camera's size.
@@ -71,10 +74,12 @@ class CanonicalView:
         grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         pyramid = _pyramid(grey, max(self._half.level, self._road.level))
         whole = None
-        if self.colour:
+        if self.whole == "grey":
+            whole = self._whole(pyramid)
+        elif self.whole == "colour":
             image = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
             whole = self._whole(_pyramid(image, self._whole.level))
-        return CanonicalFrame(self._half(pyramid), halved(self._road(pyramid)), whole)
+        return CanonicalFrame(self._half(pyramid), self._road(pyramid), whole)
 
 
 def _folded(lens, distortion: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -114,10 +119,12 @@ def _pyramid(image: np.ndarray, levels: int) -> list[np.ndarray]:
 
 @dataclass(eq=False)
 class CanonicalFrame:
-    """half (96, 320): the view at half the size. road (120, 60): it from above, 30 to 6 m ahead and 6 m to
-    either side, in pixels of 0.2 m. Both uint8, grey. whole (192, 640, 3) uint8 BGR where it is wanted.
+    """half (96, 320): the view at half the size. road (240, 120): it from above, 30 to 6 m ahead and 6 m to
+    either side, in pixels of 0.1 m. Both uint8, grey. whole (192, 640) grey or (192, 640, 3) BGR, uint8,
+    where it is wanted.
 
-    What is made of them is made once, when it is first used.
+    What is made of them is made once, when it is first used. `detail` and `grain` are what of view and road
+    is smaller than light and shade, about 128; uint8.
     """
 
     half: np.ndarray
@@ -131,30 +138,38 @@ class CanonicalFrame:
 
     @cached_property
     def detail(self) -> np.ndarray:
-        """(96, 320) uint8: what of `half` is smaller than light and shade, about 128."""
+        """(96, 320), of `half`."""
         return _detail(self.half, SHADE)
 
     @cached_property
-    def corners(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Cells (N,) of the view, row by row, that have a corner; of the best one in each, x and y from the
-        cell's centre (N, 2) float32, pixels of `half`, and how strong it is (N,): the root of LEAST_CORNER's
-        eigenvalue.
+    def fine_detail(self) -> np.ndarray:
+        """(192, 640), of `whole`, which is grey."""
+        return _detail(self.whole, 2 * SHADE)
 
-        Source: Shi, Tomasi, "Good Features to Track", CVPR 1994.
-        """
-        (columns, rows), side = GRID, CELL // 2
-        # Reflected at the border an edge would be a corner.
-        strength = cv2.cornerMinEigenVal(self.detail, 3, borderType=cv2.BORDER_REPLICATE)
-        strength = strength.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(-1, side**2)
-        best = strength.argmax(1)
-        strength = strength[np.arange(len(best)), best]
-        cells = np.flatnonzero(strength > LEAST_CORNER)
-        return cells, _IN_CELL[best[cells]], np.sqrt(strength[cells])
+    @cached_property
+    def corners(self) -> "Corners":
+        """Of `detail`, in each cell."""
+        return _best_corners(self.detail, LEAST_CORNER)
+
+    @cached_property
+    def fine_corners(self) -> "Corners":
+        """Of `fine_detail`, in each quarter of a cell."""
+        return _best_corners(self.fine_detail, FINE_LEAST_CORNER)
+
+    @cached_property
+    def coarse_road(self) -> np.ndarray:
+        """(120, 60) uint8: the road in pixels of 0.2 m."""
+        return halved(self.road)
 
     @cached_property
     def grain(self) -> np.ndarray:
-        """(120, 60) uint8: what of the road is smaller than light and shade, about 128."""
-        return _detail(self.road, LIGHT)
+        """(120, 60), of the road in pixels of 0.2 m."""
+        return _detail(self.coarse_road, LIGHT)
+
+    @cached_property
+    def fine_grain(self) -> np.ndarray:
+        """(240, 120), of `road`."""
+        return _detail(self.road, 2 * LIGHT)
 
     @cached_property
     def marks(self) -> np.ndarray:
@@ -162,8 +177,32 @@ class CanonicalFrame:
 
         Not kerbs, lines and shade, which run along and look alike all the way.
         """
-        small = halved(self.road).astype(np.float32)
+        small = halved(self.coarse_road).astype(np.float32)
         return small - cv2.blur(small, (1, MARK))
+
+
+class Corners(NamedTuple):
+    """The best corner of each square of 8x8 pixels of an image that has one."""
+
+    squares: np.ndarray  # (N,) row by row
+    places: np.ndarray  # (N, 2) float32, pixels of that image
+    strength: np.ndarray  # (N,) the root of the smaller eigenvalue of the gradients
+
+
+def _best_corners(detail: np.ndarray, least: float) -> Corners:
+    """Those whose smaller eigenvalue is larger than `least`.
+
+    Source: Shi, Tomasi, "Good Features to Track", CVPR 1994.
+    """
+    rows, columns = (length // SQUARE for length in detail.shape)
+    # Reflected at the border an edge would be a corner.
+    strength = cv2.cornerMinEigenVal(detail, 3, borderType=cv2.BORDER_REPLICATE)
+    strength = strength.reshape(rows, SQUARE, columns, SQUARE).transpose(0, 2, 1, 3).reshape(-1, SQUARE**2)
+    best = strength.argmax(1)
+    strength = strength[np.arange(len(best)), best]
+    squares = np.flatnonzero(strength > least)
+    places = np.stack([SQUARE * (squares % columns), SQUARE * (squares // columns)], -1)
+    return Corners(squares, _IN_SQUARE[best[squares]] + places.astype(np.float32), np.sqrt(strength[squares]))
 
 
 def _detail(image: np.ndarray, side: int) -> np.ndarray:
@@ -196,16 +235,15 @@ def _road_map() -> tuple[np.ndarray, np.ndarray]:
     return columns.astype(np.float32), rows.astype(np.float32)
 
 
-def _road_cells() -> np.ndarray:
-    """(12, 40, 2): centres of the cells of the road from above, metres to the right and ahead."""
-    columns, rows = GRID
+def road_centres(rows: int, columns: int) -> np.ndarray:
+    """(rows, columns, 2): centres of so many cells of the road from above, metres to the right and ahead."""
     aside = np.linspace(-ROAD_ASIDE_M, ROAD_ASIDE_M, 2 * columns + 1)[1::2]
     ahead = np.linspace(*ROAD_AHEAD_M[::-1], 2 * rows + 1)[1::2]
     return np.stack(np.meshgrid(aside, ahead), -1)
 
 
-CELL_CENTRES, ROAD_CELLS = centres(GRID, (CELL, CELL)), _road_cells()
+CELL_CENTRES, ROAD_CELLS = centres(GRID, (CELL, CELL)), road_centres(*GRID[::-1])
 DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 _ROAD_MAP = _road_map()
-# Of each pixel of a cell of `half`, row by row, x and y from the cell's centre.
-_IN_CELL = (centres(2 * (CELL // 2,), (1, 1)).reshape(-1, 2) - (CELL // 2 - 1) / 2).astype(np.float32)
+# Of each pixel of a square, row by row, x and y.
+_IN_SQUARE = centres(2 * (SQUARE,), (1, 1)).reshape(-1, 2).astype(np.float32)

@@ -1,15 +1,24 @@
 """What the networks see of two consecutive canonical frames.
 
 A front end turns two frames (frame.py) into one array (channels, rows, columns), without batch;
-`mirrored` is what it would make of the views seen in a mirror, for training. DenseFlow is what ships;
-StackedFrames is the paper's own input, for those who train on much real data.
+`mirrored` is what it would make of the views seen in a mirror, for training. DenseFlow ships, and FineFlow
+for who has more time; StackedFrames is the paper's own input, for those who train on much real data.
 """
 
 import cv2
 import numpy as np
 
 from distill_vo.camera import CANONICAL
-from distill_vo.frame import CELL, GRID, ROAD_PIXEL_M, CanonicalFrame, centres
+from distill_vo.frame import (
+    CELL,
+    CELL_CENTRES,
+    GRID,
+    ROAD_PIXEL_M,
+    SQUARE,
+    CanonicalFrame,
+    Corners,
+    centres,
+)
 
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
 COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
@@ -17,9 +26,11 @@ COARSE_ASIDE = 2  # of its pixels, to either side
 # Width and height in which things are found again, in pixels of half the view or of 0.2 m of road; nine in a
 # row cost OpenCV less than seven.
 WINDOW = 9, 7
-# Mean difference of a corner's windows, grey levels of `detail`, above which it is another thing; and how
-# often it may be the corner's strength. Where noise made the corner it is 160 to 220 times.
-MOST_UNLIKE, MOST_NOISE = 20.0, 150.0
+FINE_ROAD_WINDOW = 17, 9  # the same for pixels of 0.1 m of road
+FINER = 2  # corners in a cell to each side, and patches of road in one behind each other, of FineFlow
+SEEN = 4  # channels that networks see
+# Mean difference of a corner's windows, grey levels of `detail`, above which it is another thing.
+MOST_UNLIKE = 20.0
 
 
 class DenseFlow:
@@ -36,12 +47,16 @@ class DenseFlow:
     patches of road are found again).
     """
 
-    colour = False
-    has_corners = True
+    networks_see = "dense_flow"  # the front end of caches that its networks learn from
+    whole: str | None = None  # frames that it needs whole, in "grey" or "colour"
+    is_flow = True
     # What students say of frame.LOOKS_DOWN by the way they go, rad; None: the camera's pitch does not matter.
     looks_down: float | None = np.radians(1.05)
     dtype = np.float32
     shape = (9, GRID[1], GRID[0])
+    # At how many scales corners are followed and in how many steps; by how many times its strength windows of
+    # one may differ. Where noise made the corner it is 160 to 220 times, in the whole view from 109 on.
+    _scales, _steps, _most_noise = 1, 5, 150.0
 
     def __init__(self):
         # Views of a quarter the size do, for a flow of half their size: cells are two of its pixels wide.
@@ -62,8 +77,30 @@ class DenseFlow:
         that was found again.
         """
         view = 4 * _cells(self._dis.calc(previous.quarter, current.quarter, None))
-        parts = view, _road_flow(previous, current), _corners(previous, current, view)
+        parts = view, _road_flow(previous, current), self._corners(previous, current, view)
         return np.ascontiguousarray(np.concatenate(parts, axis=2).transpose(2, 0, 1))
+
+    def _corners(self, previous: CanonicalFrame, current: CanonicalFrame, view: np.ndarray) -> np.ndarray:
+        return self._moved(previous.corners, previous.detail, current.detail, view)
+
+    def _moved(self, corners: Corners, first: np.ndarray, second: np.ndarray, view: np.ndarray) -> np.ndarray:
+        """Where corners of one image went in another, sought where the view's flow of their cells leads.
+
+        (12, 40, 5 for each corner of a cell), in pixels of the view: x and y from the cell's centre, u and v;
+        1 where it was found, else 0.
+        """
+        pixel = CANONICAL.width // first.shape[1]  # of the view
+        side = CELL // (SQUARE * pixel)  # squares in a cell
+        row, column = np.divmod(corners.squares, GRID[0] * side)
+        cells, within = row // side * GRID[0] + column // side, row % side * side + column % side
+        out = np.zeros((len(_CENTRES), side**2, 5), np.float32)
+        if len(cells):
+            start = view.reshape(-1, 2)[cells] / pixel
+            moved, found, unlike = _followed(first, second, corners.places, start, self._scales, self._steps)
+            offset = pixel * corners.places + (pixel - 1) / 2 - _CENTRES[cells]
+            alike = unlike < np.minimum(MOST_UNLIKE, self._most_noise * corners.strength[:, None])
+            out[cells, within] = np.where(found & alike, np.hstack([offset, pixel * moved, found]), 0)
+        return out.reshape(*view.shape[:2], -1)
 
     @staticmethod
     def flow(x: np.ndarray) -> np.ndarray:
@@ -77,10 +114,58 @@ class DenseFlow:
 
     @staticmethod
     def mirrored(x: np.ndarray) -> np.ndarray:
-        """(..., 4 or 9, rows, columns) -> the same shape: columns flipped, every u and x negated."""
+        """(..., channels, rows, columns) -> the same shape: columns flipped, every u and x negated."""
         flipped = x[..., ::-1].copy()
-        flipped[..., :8:2, :, :] *= -1
+        # Of corners x and u, then u of two patches.
+        aside = [0, 2, *range(SEEN, x.shape[-3], 5), *range(SEEN + 2, x.shape[-3], 5)]
+        flipped[..., aside, :, :] *= -1
         return flipped
+
+
+class FineFlow(DenseFlow):
+    """DenseFlow for those who have more time. Networks see the same; for geometry there are four times as
+    many corners, followed in the whole view, and twice as many patches of road, in pixels of 0.1 m."""
+
+    whole = "grey"
+    shape = (SEEN + 5 * FINER**2 + 2 * FINER, GRID[1], GRID[0])
+    _scales, _steps, _most_noise = 2, 8, 100.0
+
+    def __call__(self, previous: CanonicalFrame, current: CanonicalFrame) -> np.ndarray:
+        """Two frames in grey, with whole ones -> (28, 12, 40) float32.
+
+        After DenseFlow's first four channels x, y, u, v and 1 of four corners in each cell; then u and v of
+        two patches of road in it, the farther one first, in pixels of 0.1 m.
+        """
+        x = super().__call__(previous, current)
+        return np.concatenate([x, _fine_road(previous, current, x[2:SEEN, :, ::2])])
+
+    def _corners(self, previous: CanonicalFrame, current: CanonicalFrame, view: np.ndarray) -> np.ndarray:
+        return self._moved(previous.fine_corners, previous.fine_detail, current.fine_detail, view)
+
+
+def corners_in(x: np.ndarray) -> np.ndarray:
+    """What a front end gave (B, C, 12, 40) -> (B, 5, N, 12, 40) of N corners in each cell."""
+    layers = (x.shape[1] - SEEN) // 5
+    return x[:, SEEN:SEEN + 5 * layers].reshape(len(x), layers, 5, *x.shape[2:]).swapaxes(1, 2)
+
+
+def patches_in(x: np.ndarray) -> np.ndarray:
+    """What a front end gave (B, C, 12, 40) -> how patches of the road moved (B, 2, 12 or 24, 20)."""
+    rest = (x.shape[1] - SEEN) % 5
+    flow = x[:, -rest:] if rest else x[:, 2:SEEN]
+    flow = (flow[..., ::2] + flow[..., 1::2]) / 2
+    behind = flow.reshape(len(x), -1, 2, *flow.shape[2:])
+    return behind.swapaxes(1, 2).swapaxes(2, 3).reshape(len(x), 2, -1, flow.shape[3])
+
+
+def as_channels(patches: np.ndarray) -> np.ndarray:
+    """How patches of the road moved (B, 2, 24, 20) -> the channels (B, 4, 12, 40) of it."""
+    behind = patches.reshape(len(patches), 2, GRID[1], -1, patches.shape[3])
+    flow = behind.swapaxes(2, 3).swapaxes(1, 2).reshape(len(patches), -1, GRID[1], patches.shape[3])
+    return flow[..., _PAIRS]
+
+
+_PAIRS = np.arange(GRID[0]) // 2
 
 
 def _road_flow(previous: CanonicalFrame, current: CanonicalFrame) -> np.ndarray:
@@ -99,21 +184,34 @@ def _road_flow(previous: CanonicalFrame, current: CanonicalFrame) -> np.ndarray:
     return -2 * flow.repeat(2, axis=1)
 
 
+def _fine_road(previous: CanonicalFrame, current: CanonicalFrame, flow: np.ndarray) -> np.ndarray:
+    """How patches of the road moved, sought where `flow` (2, 12, 20) of `_road_flow` leads.
+
+    (4, 12, 40) float32, in pixels of 0.1 m, two cells side by side alike.
+    """
+    start = -flow.transpose(1, 2, 0).repeat(FINER, axis=0).reshape(-1, 2)
+    moved, found, _ = _followed(current.fine_grain, previous.fine_grain, _FINE_PATCHES.reshape(-1, 2), start,
+                                scales=1, steps=8, window=FINE_ROAD_WINDOW)
+    moved = -np.where(found, moved, start).reshape(_FINE_PATCHES.shape)
+    return as_channels(moved.transpose(2, 0, 1)[None])[0]
+
+
 def _followed(first: np.ndarray, second: np.ndarray, points: np.ndarray, start: np.ndarray, scales: int,
-              steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+              steps: int, window: tuple[int, int] = WINDOW) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How what is at points (N, 2) of one image moved to another, in pixels; sought at `start` from there.
 
     start (N, 2) or (2,) -> flow (N, 2), found (N, 1), mean difference of the windows (N, 1) in grey levels.
     """
     until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 0.05)
     end, found, unlike = cv2.calcOpticalFlowPyrLK(
-        first, second, points, points + start, winSize=WINDOW, maxLevel=scales - 1,
+        first, second, points, points + start, winSize=window, maxLevel=scales - 1,
         criteria=until, flags=cv2.OPTFLOW_USE_INITIAL_FLOW)
     return end - points, found == 1, unlike
 
 
 # One patch of road is followed for every two cells side by side: in road at half the size 3 pixels by 10.
 _PATCHES = centres((GRID[0] // 2, GRID[1]), (3, 10)).astype(np.float32)
+_FINE_PATCHES = centres((GRID[0] // 2, FINER * GRID[1]), (6, 20 // FINER)).astype(np.float32)
 
 
 def _coarse_shift(now: np.ndarray, before: np.ndarray) -> tuple[int, int]:
@@ -149,31 +247,15 @@ def _cells(flow: np.ndarray) -> np.ndarray:
     return cv2.resize(flow, GRID, interpolation=cv2.INTER_AREA)
 
 
-def _corners(previous: CanonicalFrame, current: CanonicalFrame, flow: np.ndarray) -> np.ndarray:
-    """Where the best corner of each cell went, sought where the flow of its cell (12, 40, 2) leads.
-
-    (12, 40, 5), in pixels of the view: x and y from the cell's centre, u and v; 1 where it was found, else 0.
-    """
-    cells, offset, strength = previous.corners
-    corners = np.zeros((*flow.shape[:2], 5), np.float32)
-    if not len(cells):
-        return corners
-    moved, found, unlike = _followed(previous.detail, current.detail, _CENTRES_IN_HALF[cells] + offset,
-                                     flow.reshape(-1, 2)[cells] / 2, scales=1, steps=5)
-    seen = np.concatenate([2 * offset, 2 * moved, found], axis=1)
-    alike = unlike < np.minimum(MOST_UNLIKE, MOST_NOISE * strength[:, None])
-    corners.reshape(-1, 5)[cells] = np.where(found & alike, seen, 0)
-    return corners
-
-
-_CENTRES_IN_HALF = centres(GRID, (CELL // 2, CELL // 2)).reshape(-1, 2).astype(np.float32)
+_CENTRES = CELL_CENTRES.reshape(-1, 2).astype(np.float32)
 
 
 class StackedFrames:
     """The two colour frames themselves, one on the other. Source: Wang et al., "DeepVO", ICRA 2017."""
 
-    colour = True
-    has_corners = False
+    networks_see = "stacked_frames"
+    whole: str | None = "colour"
+    is_flow = False
     looks_down: float | None = None
     dtype = np.uint8
     shape = (6, CANONICAL.height, CANONICAL.width)
@@ -197,7 +279,7 @@ class StackedFrames:
         return x[..., ::-1].copy()
 
 
-FRONT_ENDS = {"dense_flow": DenseFlow, "stacked_frames": StackedFrames}
+FRONT_ENDS = {"dense_flow": DenseFlow, "fine_flow": FineFlow, "stacked_frames": StackedFrames}
 
 # A motion (tx, ty, tz, rx, ry, rz) seen in the same mirror: what points or turns sideways changes sign.
 MIRROR_SIGNS = np.array([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0])

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import conv2d, leaky_relu, linear
 
 from distill_vo.frame import ROAD_PIXEL_M
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.networks import (
     LEAK,
     MOST_IN_UNITS,
@@ -67,7 +68,7 @@ class Inference:
     def _scaled(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `PoseRegressor._scaled`."""
         settings = self._settings
-        if settings.front_end != "dense_flow":
+        if not FRONT_ENDS[settings.front_end].is_flow:
             x = (x - np.float32(settings.input_offset)) / np.float32(settings.input_scale)
             return x, np.ones((len(x), MOTION), np.float32)
         x = x[:, :4] * self._flow_scale

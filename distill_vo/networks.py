@@ -34,7 +34,7 @@ YAW = 4  # of them
 class NetworkSettings:
     """A pose regressor's shape. Everything that is needed to build it and nothing more."""
 
-    front_end: Literal["dense_flow", "stacked_frames"]
+    front_end: Literal["dense_flow", "fine_flow", "stacked_frames"]
     convolutions: tuple[tuple[int, int, int], ...]  # (kernel side, stride, channels) each
     fully_connected: tuple[int, ...]  # widths of the layers before the output layer
     hint_layer: int  # which fully connected layer (1 is the first) is hint or guided layer
@@ -53,6 +53,7 @@ class NetworkSettings:
         """Raises InputError for what no network can be built of."""
         sizes = [size for layer in self.convolutions for size in layer] + list(self.fully_connected)
         finite = (self.input_offset, *self.bin_centre)
+        is_flow = FRONT_ENDS[self.front_end].is_flow
         for is_met, rule in (
                 (all(size > 0 for size in sizes), "convolutions and fully_connected are positive"),
                 (1 <= self.hint_layer <= len(self.fully_connected), "hint_layer is one of fully_connected"),
@@ -65,7 +66,7 @@ class NetworkSettings:
                 (all(0 < scale < math.inf for scale in (self.input_scale, *self.motion_scale)),
                  "input_scale and motion_scale are positive"),
                 (all(map(math.isfinite, finite)), "input_offset and bin_centre are finite"),
-                (self.front_end != "dense_flow" or not self.input_offset, "input_offset of flow is 0")):
+                (not is_flow or not self.input_offset, "input_offset of flow is 0")):
             if not is_met:
                 raise InputError(f"network settings: see to it that {rule}.")
 
@@ -169,7 +170,7 @@ class PoseRegressor(nn.Module):
         unit too: what was learned at one speed holds at every other, and where the network is in doubt it
         does not fall back on the usual speed.
         """
-        if self.settings.front_end != "dense_flow":
+        if not FRONT_ENDS[self.settings.front_end].is_flow:
             x = (x - self.settings.input_offset) / self.settings.input_scale
             return x, x.new_ones(len(x), MOTION)
         view, road = x[:, :2] / self.settings.input_scale, x[:, 2:4] * ROAD_PIXEL_M

@@ -155,7 +155,7 @@ class VisualOdometry:
 
     def _turn_view(self, camera: Camera, turn: np.ndarray) -> None:
         """From the next image on the view looks further down and to the right by turn (2,), rad."""
-        self.view = CanonicalView(camera, self.student.front_end.colour, looking(turn) @ self._level.upright)
+        self.view = CanonicalView(camera, self.student.front_end.whole, looking(turn) @ self._level.upright)
         self.turn = turn
         self._base_T_view = self._base_T_camera.copy()
         self._base_T_view[:3, :3] @= self.view.rotation.T

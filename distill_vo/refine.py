@@ -10,6 +10,8 @@ distance from the epipolar line) and 13.1 (planes), A6.8 (weights); the constant
 streets.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from distill_vo import geometry
@@ -19,10 +21,11 @@ from distill_vo.frame import (
     DOWN_IS_NEARER,
     HORIZON_ROW,
     LOOKS_DOWN,
-    ROAD_CELLS,
     ROAD_PIXEL_M,
+    road_centres,
     seen_on_road,
 )
+from distill_vo.frontend import corners_in, patches_in
 
 # Steps with robust weights fall short: each is made longer by as much as the one before fell short, up to so
 # many times; the first by that much. Source: Irons, Tuck, "A version of the Aitken accelerator for computer
@@ -34,7 +37,8 @@ WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network i
 ASIDE = 0.005
 CORNER_PX = 0.15  # one sigma at the horizon
 # So far below the horizon it is larger by the square root of two, and so on: near things change their looks,
-# and kerbs and lines that run along a bend look as if the car did not turn.
+# and kerbs and lines that run along a bend look as if the car did not turn. Of one corner in each cell; where
+# there are four, each is of a window half as large, which changes half as much.
 DEFORMED_PX = 5.0
 # Half width and half height of the view straight ahead, where others drive; how much a corner counts there.
 AHEAD_PX, AHEAD_SHARE = (15.0, 25.0), 0.2
@@ -52,15 +56,15 @@ PLANE_RAD = np.radians([0.3, 0.5])  # one sigma of the road's pitch and roll aga
 
 
 def refine(x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """DenseFlow's x (B, 9, 12, 40), the student's motion and sigma (B, 6) -> the refined ones.
+    """What DenseFlow or FineFlow gives, the student's motion and sigma (B, 6) -> the refined ones.
 
     Metres and radians, camera optical axes, k-1 -> k, at the training camera's height.
     """
-    x = x.reshape(*x.shape[:2], -1).astype(float)
+    x = x.astype(float)
     sigma = sigma.copy()
     sigma[:, 0] = np.hypot(sigma[:, 0], ASIDE * motion[:, 2])
     t0, R0 = motion[:, :3], geometry.rotation_exp(motion[:, 3:])
-    corners, lane = _Corners(x, t0), _Lane(x, motion)
+    corners, lane = _Corners(corners_in(x), t0), _Lane(patches_in(x), motion)
     prior = np.ones((len(x), 8))
     prior[:, :6], prior[:, 6:] = 1 / (_DOUBT * sigma)**2, 1 / PLANE_RAD**2
     prior = prior[:, None] * np.eye(8)
@@ -99,13 +103,14 @@ class _Corners:
     (B, 9, N), and of both with themselves (B, 18, N)."""
 
     def __init__(self, x: np.ndarray, t0: np.ndarray):
-        """x (B, 9, 480) and the network's translations (B, 3)."""
-        there = x[:, 8].any(axis=0)
-        x = x[:, 4:, there]
-        begin = _CELLS[:, there] + x[:, :2]
+        """x (B, 5, N, 12, 40) of corners and the network's translations (B, 3)."""
+        there = x[:, 4].any(axis=0)
+        x = x[:, :, there]
+        begin = np.broadcast_to(_CELLS, (2, *there.shape))[:, there] + x[:, :2]
         aside, below = begin[:, 0] - CANONICAL.cx, begin[:, 1] - HORIZON_ROW
         in_front = (np.abs(aside) < AHEAD_PX[0]) & (np.abs(below) < AHEAD_PX[1])
-        self._variance = CORNER_PX**2 * (1 + (np.maximum(below, 0) / DEFORMED_PX)**2)  # pixels squared
+        deformed = np.maximum(below, 0) / (DEFORMED_PX * np.sqrt(len(there)))
+        self._variance = CORNER_PX**2 * (1 + deformed**2)  # pixels squared
         way_squared = (t0**2).sum(1, keepdims=True)
         share = np.where(in_front, AHEAD_SHARE, 1.0)
         self._found = x[:, 4] * share * (way_squared / (way_squared + LEAST_WAY_M**2))  # 0..1
@@ -132,18 +137,18 @@ class _Corners:
 
 
 class _Lane:
-    """Patches of the road in the lane, two cells side by side each, and where they were seen before."""
+    """Patches of the road in the lane, and where they were seen before."""
 
-    def __init__(self, x: np.ndarray, motion: np.ndarray):
-        """x (B, 9, 480) and the network's motions (B, 6)."""
-        in_lane = _in_lane(motion)
+    def __init__(self, moved: np.ndarray, motion: np.ndarray):
+        """How patches moved (B, 2, rows, columns), pixels of 0.1 m, and the network's motions (B, 6)."""
+        ground, road, sigma_below = _patches(*moved.shape[2:])
+        in_lane = _in_lane(motion, ground)
         here = in_lane.any(axis=0)
-        self._road = _ROAD[:, here]  # (3, N) metres
-        moved = _METRES * (x[:, 2:4, ::2] + x[:, 2:4, 1::2])[..., here] / 2
-        before = _GROUND[:, here] - moved
+        self._road = road[:, here]  # (3, N) metres
+        before = ground[:, here] - _METRES * moved.reshape(*moved.shape[:2], -1)[..., here]
         z = np.maximum(before[:, 1:], NEAREST_M)
         self._before = _rays(np.concatenate(seen_on_road(before[:, :1], z), axis=1))[:, :2]
-        self._per_sigma = np.concatenate([z / ROAD_X_M, z**2 / _SIGMA_BELOW[here]], axis=1)  # (B, 2, N)
+        self._per_sigma = np.concatenate([z / ROAD_X_M, z**2 / sigma_below[here]], axis=1)  # (B, 2, N)
         self._share = in_lane[:, here] / ROAD_ALIKE  # (B, N) of a patch's weight, 0 beside the lane
 
     def sums(self, terms: np.ndarray) -> np.ndarray:
@@ -160,12 +165,13 @@ class _Lane:
         return weighted @ rows.reshape(weighted.shape).swapaxes(1, 2)
 
 
-def _in_lane(motion: np.ndarray) -> np.ndarray:
-    """Which patches of the road lie in the lane (B, 240); motions (B, 6), m and rad, optical axes."""
+def _in_lane(motion: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """Which places (2, N), metres to the right and ahead, lie in the lane (B, N); motions (B, 6), m and rad,
+    optical axes."""
     way, turn = motion[:, 2:3], motion[:, 4:5]
     bend = turn * way / np.maximum(way**2, BEND_M**2)  # rad/m, to the right
     bend = np.maximum(np.minimum(bend, SHARPEST), -SHARPEST)
-    aside, ahead = _GROUND
+    aside, ahead = ground
     return (np.abs(aside - bend * ahead**2 / 2) < LANE_M) & (np.abs(bend) * ahead < LANE_RAD)
 
 
@@ -182,20 +188,25 @@ def _rays(pixels: np.ndarray) -> np.ndarray:
 
 
 _DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
-_CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
-_GROUND = ROAD_CELLS.reshape(-1, 2, 2).mean(axis=1).T  # (2, 240) metres to the right and ahead
+_CELLS = CELL_CENTRES.transpose(2, 0, 1)[:, None]  # (2, 1, 12, 40) pixels
 _METRES = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None]  # by which the road moved, to the right and ahead
-# One sigma of how far below the horizon rays are, times the squared distance.
-_SIGMA_BELOW = CANONICAL.mount_height_m * (ROAD_Z_M + ROAD_Z_BY_SQUARE * _GROUND[1]**2)
 _CENTRE = np.array([[CANONICAL.cx], [CANONICAL.cy]])
 _FOCAL = np.array([[CANONICAL.fx], [CANONICAL.fy]])
 # The road's normal over its distance, and (2, 3) how it changes with pitch and roll, to first order.
 _NORMAL = np.array([0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)]) / CANONICAL.mount_height_m
 _NORMAL_BY_PLANE = np.array([[0, -np.sin(LOOKS_DOWN), np.cos(LOOKS_DOWN)],
                              [1.0, 0, 0]]) / CANONICAL.mount_height_m
-_ROAD = _rays(np.stack(seen_on_road(*_GROUND))[None])[0]
-_ROAD = _ROAD / (_NORMAL @ _ROAD)  # (3, 240) metres, in the view's axes
 _TURNS = geometry.skew(np.eye(3))  # how rotations change about each axis
+
+
+@lru_cache
+def _patches(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of as many patches of the road (N): where they are, metres to the right and ahead (2, N); in the view's
+    axes (3, N), metres; one sigma of how far below the horizon they are seen, times the squared distance."""
+    ground = road_centres(rows, columns).reshape(-1, 2).T
+    road = _rays(np.stack(seen_on_road(*ground))[None])[0]
+    sigma_below = CANONICAL.mount_height_m * (ROAD_Z_M + ROAD_Z_BY_SQUARE * ground[1]**2)
+    return ground, road / (_NORMAL @ road), sigma_below
 
 
 def _terms(t: np.ndarray, R: np.ndarray, plane: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ class Student:
         """Front-end output (N, C, H, W), the network's motions and sigmas (N, 6) -> the student's."""
         sigma = sigma * self._sigma_scale
         # What no camera does between two images is left to be found implausible.
-        if self.front_end.has_corners and (np.abs(motion) + sigma < MOST_MOTION).all():
+        if self.front_end.is_flow and (np.abs(motion) + sigma < MOST_MOTION).all():
             motion, sigma = refine(x, motion, sigma)
         return motion * self._scale, in_turns(motion, sigma, self._turning) * self._scale
 

@@ -13,7 +13,7 @@ EXACT = np.full(6, 1e-8)
 class NumberReader:
     """A front end that gives the numbers of the two images, and how much moved between them."""
 
-    colour, looks_down = False, None
+    whole, looks_down = None, None
 
     def __init__(self, flow_px: float):
         self.flow_px = flow_px

@@ -78,7 +78,7 @@ def test_a_turned_view_is_what_a_turned_camera_sees(turn, rotation):
     R = geometry.rotation_exp(np.array(rotation))
     expected = cv2.warpPerspective(scene, CANONICAL.K @ R @ np.linalg.inv(CANONICAL.K), (640, 192),
                                    borderMode=cv2.BORDER_REPLICATE)
-    seen = CanonicalView(CANONICAL, colour=True, rotation=looking(np.array(turn)))(scene)
+    seen = CanonicalView(CANONICAL, "colour", rotation=looking(np.array(turn)))(scene)
     assert np.abs(seen.whole[..., 0].astype(int) - expected)[12:-12, 12:-12].max() <= 3
     assert np.abs(seen.half.astype(int) - halved(expected))[6:-6, 6:-6].max() <= 3
 

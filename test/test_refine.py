@@ -12,30 +12,45 @@ from distill_vo.frame import (
     LOOKS_DOWN,
     ROAD_CELLS,
     ROAD_PIXEL_M,
+    road_centres,
     seen_on_road,
 )
-from distill_vo.frontend import MIRROR_SIGNS, DenseFlow
+from distill_vo.frontend import MIRROR_SIGNS, DenseFlow, as_channels
 from distill_vo.refine import refine
 
 TRUE = np.array([0.02, -0.015, 0.9, 0.002, -0.01, 0.003])
 SIGMA = np.array([0.02, 0.02, 0.1, 0.002, 0.002, 0.002])
 DOWN = np.array([0.0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)])
+FINE = pytest.mark.parametrize("fine", [False, True], ids=["dense", "fine"])
 
 
-def world(motion: np.ndarray, seed: int = 0) -> np.ndarray:
-    """(9, 12, 40) exact flow of a street of corners at random depths, and of its road."""
+def world(motion: np.ndarray, seed: int = 0, fine: bool = False) -> np.ndarray:
+    """(9 or 28, 12, 40) exact flow of a street of corners at random depths, and of its road."""
     T, rng = geometry.from_motion(motion), np.random.default_rng(seed)
-    back = geometry.inverse(T)
-    points = rays(CELL_CENTRES) * rng.uniform(5, 60, (12, 40, 1))
-    moved = seen(points @ back[:3, :3].T + back[:3, 3]) - CELL_CENTRES
-    road = rays(np.stack(seen_on_road(ROAD_CELLS[..., 0], ROAD_CELLS[..., 1]), -1))
+
+    def corner(inside: np.ndarray) -> list[np.ndarray]:
+        at, back = CELL_CENTRES + inside, geometry.inverse(T)
+        points = rays(at) * rng.uniform(5, 60, (12, 40, 1))
+        moved = seen(points @ back[:3, :3].T + back[:3, 3]) - at
+        return [np.broadcast_to(inside, moved.shape), moved, np.ones((12, 40, 1))]
+
+    first = corner(np.zeros(2))
+    parts = [first[1], road_flow(T, ROAD_CELLS), *first]
+    if fine:
+        parts += [part for inside in ([-4, 3], [3, -4], [5, 5]) for part in corner(np.array(inside))]
+    x = np.concatenate(parts, -1).transpose(2, 0, 1)
+    patches = road_flow(T, road_centres(24, 20)).transpose(2, 0, 1)
+    return np.concatenate([x, as_channels(patches[None])[0]]) if fine else x
+
+
+def road_flow(T: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """How places of the road (..., 2), metres to the right and ahead, moved in pixels of 0.1 m."""
+    road = rays(np.stack(seen_on_road(ground[..., 0], ground[..., 1]), -1))
     now = road * (CANONICAL.mount_height_m / (road @ DOWN))[..., None]
     before = now @ T[:3, :3].T + T[:3, 3]
     z = CANONICAL.mount_height_m / (before[..., 1] / before[..., 2] + np.tan(LOOKS_DOWN))
     before = np.stack([before[..., 0] / before[..., 2] * z, z], -1)
-    flow = (ROAD_CELLS - before) / ROAD_PIXEL_M * DOWN_IS_NEARER
-    still, found = np.zeros((12, 40, 2)), np.ones((12, 40, 1))
-    return np.concatenate([moved, flow, still, moved, found], -1).transpose(2, 0, 1)
+    return (ground - before) / ROAD_PIXEL_M * DOWN_IS_NEARER
 
 
 def corrected(x: np.ndarray, said: np.ndarray) -> np.ndarray:
@@ -43,10 +58,17 @@ def corrected(x: np.ndarray, said: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_student_that_errs_is_set_right(seed):
+@FINE
+def test_a_student_that_errs_is_set_right(seed, fine):
     said = TRUE + SIGMA * np.random.default_rng(seed).choice([-1, 1], 6)
-    error = np.abs(corrected(world(TRUE), said) - TRUE)
+    error = np.abs(corrected(world(TRUE, fine=fine), said) - TRUE)
     assert (error < 0.1 * SIGMA).all()
+
+
+def test_four_corners_in_a_cell_and_finer_patches_of_road_tell_more():
+    (_, coarse), (_, fine) = (refine(world(TRUE, fine=fine)[None], TRUE[None], SIGMA[None])
+                              for fine in (False, True))
+    assert (fine < 0.8 * coarse).all()
 
 
 def test_a_student_that_is_right_is_left_alone():
@@ -117,8 +139,9 @@ def test_where_geometry_says_nothing_motion_and_sigma_stay_the_students():
     np.testing.assert_allclose(sigma[0], SIGMA, rtol=0.1)
 
 
-def test_sigma_shrinks_by_what_is_seen_and_a_mirror_changes_none_of_it():
-    x, said = world(TRUE), TRUE + 0.5 * SIGMA
+@FINE
+def test_sigma_shrinks_by_what_is_seen_and_a_mirror_changes_none_of_it(fine):
+    x, said = world(TRUE, fine=fine), TRUE + 0.5 * SIGMA
     (motion,), (sigma,) = refine(x[None], said[None], SIGMA[None])
     mirror_image = DenseFlow.mirrored(x)[None], (MIRROR_SIGNS * said)[None]
     (mirrored,), (of_mirrored,) = refine(*mirror_image, SIGMA[None])

@@ -19,7 +19,7 @@ from training import shapes
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", help="teacher, student, or a .safetensors file")
-    parser.add_argument("--front-end", choices=FRONT_ENDS, default="dense_flow",
+    parser.add_argument("--front-end", choices=shapes.TEACHERS, default="dense_flow",
                         help="of teacher or student (default: dense_flow)")
     parser.add_argument("--rate", type=float, default=0.9295, metavar="D",
                         help="share of the teacher's parameters a student does without (default: 0.9295)")

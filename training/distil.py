@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 
 from distill_vo import settings as typed
 from distill_vo.errors import InputError
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.student import load_network
 from training import objectives, shapes
@@ -59,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
     fabric = fabric_for(settings.training)
     taught = load_network(args.teacher)[1].network if args.teacher else None
     shape = _shape(settings, taught)
-    cache = PairCache.open(args.cache, shape.front_end)
-    validation = PairCache.open(args.validation, shape.front_end)
+    seen = FRONT_ENDS[shape.front_end].networks_see
+    cache, validation = (PairCache.open(path, seen) for path in (args.cache, args.validation))
     network = PoseRegressor(fit_to(shape, cache))
     fits = taught is not None and shape.hint_width == taught.hint_width
     if settings.objective.hint != "none" and not fits:

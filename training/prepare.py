@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"--jobs: {args.jobs} processes do nothing; give 1 or more.")
     if args.camera_height is not None and not 0 < args.camera_height < 100:
         raise InputError(f"--camera-height: {args.camera_height} m is no height of a camera above the road.")
-    choice = Choice(args.sequences, FRONT_ENDS[args.front_end].colour, args.camera_height, args.image_topic,
-                    args.pose_topic)
+    in_colour = FRONT_ENDS[args.front_end].whole == "colour"
+    choice = Choice(args.sequences, in_colour, args.camera_height, args.image_topic, args.pose_topic)
     drives = [drive for source in args.sources for drive in find_drives(source, choice)]
     said = ", ".join(source.name for source in args.sources)
     strides = sorted(set(args.strides), key=lambda s: (abs(s), -s))

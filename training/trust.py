@@ -15,6 +15,7 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo import settings as typed
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.student import load_network
 from distill_vo.trajectory import write_whole
 from training import losses, objectives
@@ -104,7 +105,7 @@ def draw_worst(path: Path, teacher: TeacherOutputs, cache: PairCache) -> None:
     figure, axes = _figure(SHOWN, 2, (12, 2.6 * SHOWN))
     for (axis, road), row in zip(axes, worst, strict=True):
         seen = cache.inputs[row].astype(np.float32)
-        if cache.front_end == "dense_flow":
+        if FRONT_ENDS[cache.front_end].is_flow:
             for grid, (u, v) in ((axis, seen[:2]), (road, seen[2:4])):
                 grid.quiver(u, v, np.hypot(u, v), angles="xy", cmap="viridis")
                 grid.invert_yaxis()

@@ -22,25 +22,23 @@ from distill_vo.frame import (
     CELL,
     CELL_CENTRES,
     DOWN_IS_NEARER,
-    GRID,
     HORIZON_ROW,
-    ROAD_CELLS,
     ROAD_PIXEL_M,
+    road_centres,
     seen_on_road,
 )
-from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
+from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS, SEEN, as_channels, corners_in, patches_in
 from training.data.cache import PairCache
 
-TWINS = {"dense_flow": 6, "stacked_frames": 2}
+TWINS = {"dense_flow": 6, "fine_flow": 6, "stacked_frames": 2}
 SWEEP_DEG = np.array([0.3, 0.5, 0.8])  # of pitch, yaw and roll to either side
 SWEEP_PAIRS = np.array([89.0, 127.0, 151.0])  # of a sweep there and back
 SWEEP_PHASES = np.array([[0.0, 0.3, 0.6], [0.5, 0.8, 0.1]])  # of the second and third mounting
-SEEN = 4  # channels of DenseFlow that networks see
 
 
 def twins(cache: PairCache, rows: np.ndarray, twin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What a network sees, float32 (B, C, H, W), and motions (B, 6) of the twins (B,) of rows (B,)."""
-    if cache.front_end == "dense_flow":
+    if FRONT_ENDS[cache.front_end].is_flow:
         R = mounting(rows, twin) @ looking(cache.turn[rows])
         inputs, motions = _seen_turned(cache.inputs[rows][:, :SEEN], cache.motions[rows], R)
     else:
@@ -57,7 +55,7 @@ def levelled(cache: PairCache, rows: slice,
     off: by how much that view looks too far down and to the right, rad. Whole frames stay as they are.
     """
     inputs, motions = cache.inputs[rows], cache.motions[rows]
-    if cache.front_end != "dense_flow":
+    if not FRONT_ENDS[cache.front_end].is_flow:
         return inputs, motions
     return _seen_turned(inputs, motions, looking(cache.turn[rows] + off))
 
@@ -89,7 +87,8 @@ def mounting(rows: np.ndarray, twin: np.ndarray) -> np.ndarray:
 
 
 def turned(x: Tensor, R: Tensor) -> Tensor:
-    """What DenseFlow would give to cameras turned by R (B, 3, 3): x (B, 4 or 9, 12, 40) -> the same shape.
+    """What DenseFlow or FineFlow would give to cameras turned by R (B, 3, 3): x (B, C, 12, 40), or of its
+    channels those that networks see -> the same shape.
 
     Flow is sampled between the cells; what only the turned camera sees is taken from the border. Corners stay
     in the cell in which they were found, wherever they are seen now.
@@ -97,35 +96,41 @@ def turned(x: Tensor, R: Tensor) -> Tensor:
     here = _VIEW.expand(len(x), -1, -1, -1)
     there = _seen_by(R.mT, here)
     flow = _sampled(x[:, :2], (there - _VIEW[0, 0]) / CELL)
-    view = _seen_by(R, there + flow) - here
+    view = (_seen_by(R, there + flow) - here).permute(0, 3, 1, 2)
+    parts = [view, _turned_road(x[:, 2:SEEN], R)]
+    if x.shape[1] > SEEN:
+        parts += [_turned_corner(corner, R) for corner in corners_in(x).unbind(2)]
+    if (x.shape[1] - SEEN) % 5:
+        parts.append(as_channels(_turned_road(patches_in(x), R)))
+    return torch.cat(parts, 1)
 
-    there = _on_road(_seen_by(R.mT, _from_road(_ROAD).expand(len(x), -1, -1, -1)))
-    flow = _sampled(x[:, 2:4], (there - _ROAD[0, 0]) / (_ROAD[1, 1] - _ROAD[0, 0]))
+
+def _turned_road(flow: Tensor, R: Tensor) -> Tensor:
+    """Flow of the road (B, 2, rows, columns) -> the same shape."""
+    ground = torch.from_numpy(road_centres(*flow.shape[2:])).float()
+    there = _on_road(_seen_by(R.mT, _from_road(ground).expand(len(flow), -1, -1, -1)))
+    flow = _sampled(flow, (there - ground[0, 0]) / (ground[1, 1] - ground[0, 0]))
     before = there - ROAD_PIXEL_M * flow * _DOWN
-    road = (_ROAD - _on_road(_seen_by(R, _from_road(before)))) / ROAD_PIXEL_M * _DOWN
-    flows = torch.cat([view, road], -1).permute(0, 3, 1, 2)
-    return flows if x.shape[1] == SEEN else torch.cat([flows, _turned_corners(x[:, SEEN:], R)], 1)
+    moved = (ground - _on_road(_seen_by(R, _from_road(before)))) / ROAD_PIXEL_M * _DOWN
+    return moved.permute(0, 3, 1, 2)
 
 
-def _turned_corners(corners: Tensor, R: Tensor) -> Tensor:
-    """(B, 5, 12, 40) -> the same shape."""
-    inside, moved, found = corners.permute(0, 2, 3, 1).split([2, 2, 1], -1)
+def _turned_corner(corner: Tensor, R: Tensor) -> Tensor:
+    """One corner of each cell (B, 5, 12, 40) -> the same shape."""
+    inside, moved, found = corner.permute(0, 2, 3, 1).split([2, 2, 1], -1)
     at, to = _seen_by(R, _VIEW + inside), _seen_by(R, _VIEW + inside + moved)
     return (torch.cat([at - _VIEW, to - at, torch.ones_like(found)], -1) * found).permute(0, 3, 1, 2)
 
 
-# Centres of the cells (12, 40, 2): pixels of the view; metres of the road, to the right and ahead.
-_VIEW = torch.from_numpy(CELL_CENTRES).float()
-_ROAD = torch.from_numpy(ROAD_CELLS).float()
+_VIEW = torch.from_numpy(CELL_CENTRES).float()  # (12, 40, 2) pixels
 _K = torch.from_numpy(CANONICAL.K).float()
 _K_INVERSE = torch.linalg.inv(_K)
 _DOWN = torch.from_numpy(DOWN_IS_NEARER).float()
-_SIZE = torch.tensor(GRID, dtype=torch.float32)
 _NEAREST_ROW = 3.0  # below the horizon: what is farther cannot be told apart
 
 
 def _seen_by(R: Tensor, pixels: Tensor) -> Tensor:
-    """Where a camera turned by R (B, 3, 3) sees what is at pixels (B, 12, 40, 2)."""
+    """Where a camera turned by R (B, 3, 3) sees what is at pixels (B, rows, columns, 2)."""
     a, b, c = (_K @ R @ _K_INVERSE)[..., None, None].unbind(2)  # matrix products take thrice as long
     x, y = pixels[:, None].unbind(-1)
     seen = a * x + b * y + c
@@ -144,6 +149,7 @@ def _on_road(pixels: Tensor) -> Tensor:
 
 
 def _sampled(flow: Tensor, cells: Tensor) -> Tensor:
-    """flow (B, 2, 12, 40) at cells (B, 12, 40, 2), (0, 0) being the first one's centre -> (B, 12, 40, 2)."""
-    at = (2 * cells + 1) / _SIZE - 1
+    """flow (B, 2, rows, columns) at cells (B, rows, columns, 2), (0, 0) being the first one's centre -> (B,
+    rows, columns, 2)."""
+    at = (2 * cells + 1) / torch.tensor(flow.shape[:1:-1]) - 1
     return grid_sample(flow, at, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)

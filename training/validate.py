@@ -9,13 +9,14 @@ import torch
 from distill_vo import geometry
 from distill_vo.errors import InputError
 from distill_vo.evaluation.metrics import align, segment_errors
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.inertia import Inertia
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student
 from training.data.cache import PairCache, Track
 from training.twins import levelled
 
-CHUNKS = {"dense_flow": 256, "stacked_frames": 16}  # pairs sent through a network at once, for its memory
+CHUNKS = {True: 256, False: 16}  # pairs sent through a network at once: of flow, of frames
 
 
 class Seen(NamedTuple):
@@ -36,7 +37,7 @@ class Prediction(NamedTuple):
 
 def chunks(count: int, front_end: str) -> list[slice]:
     """`count` consecutive pairs in parts that go through a network at once."""
-    size = CHUNKS[front_end]
+    size = CHUNKS[FRONT_ENDS[front_end].is_flow]
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 

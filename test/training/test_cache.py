@@ -82,7 +82,7 @@ def test_inputs_are_what_the_front_end_makes_of_the_two_frames(cache):
     see = {"dense_flow": DenseFlow, "stacked_frames": StackedFrames}[cache.front_end]()
 
     def pair(*numbers: int) -> np.ndarray:
-        view = CanonicalView(CANONICAL, see.colour)
+        view = CanonicalView(CANONICAL, see.whole)
         return see(*(view(image(k)) for k in numbers))
 
     expected = {("a", 1): [(0, 1), (1, 2), (2, 3), (3, 4)], ("a", -1): [(4, 3), (3, 2), (2, 1), (1, 0)],

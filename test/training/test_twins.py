@@ -11,7 +11,7 @@ from made_up import rays, seen
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
 from distill_vo.frame import CELL, HORIZON_ROW, LOOKS_DOWN, ROAD_PIXEL_M
-from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS
+from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS, as_channels
 from distill_vo.level import AXLE_M, straight_way
 from training.data.cache import PairCache, Track
 from training.twins import levelled, mounting, moved_by_twins, turned, twins
@@ -46,13 +46,24 @@ def road_flow(T: np.ndarray, R: np.ndarray) -> np.ndarray:
     return np.concatenate([view, road], -1).transpose(2, 0, 1)
 
 
+def patches(T: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """(4, 12, 40) exact flow of the road as FineFlow has it."""
+    x, z = np.meshgrid(-6 + 0.6 * (np.arange(20) + 0.5), 30 - (np.arange(24) + 0.5))
+    pixels = np.stack([CANONICAL.cx + CANONICAL.fx * x / z, HORIZON_ROW + CANONICAL.fy * HEIGHT / z], -1)
+    before = ground(seen(on_road(pixels, R) @ T[:3, :3].T + T[:3, 3]))
+    moved = (np.stack([x, z], -1) - before) / ROAD_PIXEL_M * [1, -1]
+    return as_channels(moved.transpose(2, 0, 1)[None])[0]
+
+
 @pytest.mark.parametrize("degrees", [(0.8, 0, 0), (0, 0.8, 0), (0, 0, 0.8), (-0.6, 0.5, -0.7)])
 def test_a_turned_camera_sees_the_road_along_other_rays(degrees):
     R = geometry.rotation_exp(np.radians(degrees))
     T = geometry.from_motion(np.array([0.02, -0.01, 0.9, 0.002, 0.01, 0.001]))
     as_turned = geometry.from_motion((R @ geometry.to_motion(T).reshape(2, 3, 1)).ravel())
-    x = torch.from_numpy(road_flow(T, np.eye(3))[None]).float()
-    error = turned(x, torch.from_numpy(R[None]).float())[0].numpy() - road_flow(as_turned, R)
+    corners = np.zeros((20, 12, 40))
+    x = np.concatenate([road_flow(T, np.eye(3)), corners, patches(T, np.eye(3))])
+    expected = np.concatenate([road_flow(as_turned, R), corners, patches(as_turned, R)])
+    error = turned(torch.from_numpy(x[None]).float(), torch.from_numpy(R[None]).float())[0].numpy() - expected
     assert np.abs(error[:2, 8:-1, 3:-3]).max() < 0.5  # pixels, where flows are up to 40
     assert np.abs(error[2:, 6:, 3:-3]).max() < 0.5  # of 0.1 m
 
@@ -62,19 +73,20 @@ def test_a_camera_that_is_not_turned_sees_the_same():
     torch.testing.assert_close(turned(x, torch.eye(3).expand(3, 3, 3)), x, atol=1e-2, rtol=0)
 
 
-def test_a_turned_camera_sees_the_same_corners_along_other_rays():
+@pytest.mark.parametrize("corners", [1, 4])
+def test_a_turned_camera_sees_the_same_corners_along_other_rays(corners):
     rng = np.random.default_rng(0)
     R = geometry.rotation_exp(np.radians([-0.6, 0.5, -0.7]))
-    x = rng.uniform(-5, 5, (9, 12, 40))
-    x[8] = rng.random((12, 40)) < 0.8
-    x[4:8] *= x[8]
+    x = rng.uniform(-5, 5, (4 + 5 * corners, 12, 40))
+    x[-1] = rng.random((12, 40)) < 0.8
+    x[-5:-1] *= x[-1]
     cells = np.stack(np.meshgrid((np.arange(40) + 0.5) * CELL - 0.5, (np.arange(12) + 0.5) * CELL - 0.5))
     of_turned = turned(torch.from_numpy(x[None]).float(), torch.from_numpy(R[None]).float())[0].numpy()
-    np.testing.assert_array_equal(of_turned[8], x[8])
-    for was, now in ((cells + x[4:6], cells + of_turned[4:6]),
-                     (cells + x[4:6] + x[6:8], cells + of_turned[4:6] + of_turned[6:8])):
+    np.testing.assert_array_equal(of_turned[-1], x[-1])
+    (at, moved, _), (now_at, now_moved, _) = (np.split(last[-5:], [2, 4]) for last in (x, of_turned))
+    for was, now in ((cells + at, cells + now_at), (cells + at + moved, cells + now_at + now_moved)):
         expected = seen(rays(was.transpose(1, 2, 0)) @ R.T).transpose(2, 0, 1)
-        assert np.abs(now - expected)[:, x[8] == 1].max() < 1e-3
+        assert np.abs(now - expected)[:, x[-1] == 1].max() < 1e-3
 
 
 def drive(looks_down: float, stride: int = 1, left: float = 0.0) -> PairCache:

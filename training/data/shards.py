@@ -67,7 +67,7 @@ def _write_pairs(drive: Drive, arrays: _Arrays, front_end: str, strides: list[in
     camera, frames = drive.open()
     logging.disable(logging.NOTSET)
     see = FRONT_ENDS[front_end]()
-    view, stacked = CanonicalView(camera, see.colour, drive.rotation), isinstance(see, StackedFrames)
+    view, stacked = CanonicalView(camera, see.whole, drive.rotation), isinstance(see, StackedFrames)
     rows: dict[int, int] = {}  # frame's number -> how many were usable before it
 
     def seen() -> Iterator[TrueFrame]:
