@@ -3,7 +3,7 @@ and its road seen from above."""
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import cv2
@@ -61,7 +61,7 @@ class CanonicalView:
         shrink = min(camera.fx, camera.fy) / CANONICAL.fx
         on_road = cv2.remap(xy, *_ROAD_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         self._half, self._road = _Sampling(halved(xy), 2 * shrink), _Sampling(on_road, shrink)
-        self._whole = _Sampling(xy, shrink)
+        self._whole = _Sampling(xy, shrink) if whole else None
 
     def __call__(self, image: np.ndarray) -> "CanonicalFrame":
         """Image (H, W) grey or (H, W, 3) BGR, uint8, of the camera's size.
@@ -194,15 +194,22 @@ def _best_corners(detail: np.ndarray, least: float) -> Corners:
 
     Source: Shi, Tomasi, "Good Features to Track", CVPR 1994.
     """
-    rows, columns = (length // SQUARE for length in detail.shape)
+    rows, columns = grid = tuple(length // SQUARE for length in detail.shape)
     # Reflected at the border an edge would be a corner.
     strength = cv2.cornerMinEigenVal(detail, 3, borderType=cv2.BORDER_REPLICATE)
     strength = strength.reshape(rows, SQUARE, columns, SQUARE).transpose(0, 2, 1, 3).reshape(-1, SQUARE**2)
     best = strength.argmax(1)
     strength = strength[np.arange(len(best)), best]
     squares = np.flatnonzero(strength > least)
-    places = np.stack([SQUARE * (squares % columns), SQUARE * (squares // columns)], -1)
-    return Corners(squares, _IN_SQUARE[best[squares]] + places.astype(np.float32), np.sqrt(strength[squares]))
+    places = _first_pixels(grid)[squares] + _IN_SQUARE[best[squares]]
+    return Corners(squares, places, np.sqrt(strength[squares]))
+
+
+@lru_cache
+def _first_pixels(grid: tuple[int, int]) -> np.ndarray:
+    """x and y of the first pixel of each of so many squares (rows, columns), row by row."""
+    rows, columns = np.indices(grid).reshape(2, -1)
+    return SQUARE * np.stack([columns, rows], -1).astype(np.float32)
 
 
 def _detail(image: np.ndarray, side: int) -> np.ndarray:

@@ -5,6 +5,8 @@ A front end turns two frames (frame.py) into one array (channels, rows, columns)
 for who has more time; StackedFrames is the paper's own input, for those who train on much real data.
 """
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -91,16 +93,16 @@ class DenseFlow:
         """
         pixel = CANONICAL.width // first.shape[1]  # of the view
         side = CELL // (SQUARE * pixel)  # squares in a cell
-        row, column = np.divmod(corners.squares, GRID[0] * side)
-        cells, within = row // side * GRID[0] + column // side, row % side * side + column % side
-        out = np.zeros((len(_CENTRES), side**2, 5), np.float32)
+        order = _by_cells(side)[corners.squares]
+        cells, out = order // side**2, np.zeros((*view.shape[:2], 5 * side**2), np.float32)
         if len(cells):
             start = view.reshape(-1, 2)[cells] / pixel
             moved, found, unlike = _followed(first, second, corners.places, start, self._scales, self._steps)
             offset = pixel * corners.places + (pixel - 1) / 2 - _CENTRES[cells]
             alike = unlike < np.minimum(MOST_UNLIKE, self._most_noise * corners.strength[:, None])
-            out[cells, within] = np.where(found & alike, np.hstack([offset, pixel * moved, found]), 0)
-        return out.reshape(*view.shape[:2], -1)
+            seen = np.concatenate([offset, pixel * moved, found], axis=1)
+            out.reshape(-1, 5)[order] = np.where(found & alike, seen, 0)
+        return out
 
     @staticmethod
     def flow(x: np.ndarray) -> np.ndarray:
@@ -144,9 +146,9 @@ class FineFlow(DenseFlow):
 
 
 def corners_in(x: np.ndarray) -> np.ndarray:
-    """What a front end gave (B, C, 12, 40) -> (B, 5, N, 12, 40) of N corners in each cell."""
-    layers = (x.shape[1] - SEEN) // 5
-    return x[:, SEEN:SEEN + 5 * layers].reshape(len(x), layers, 5, *x.shape[2:]).swapaxes(1, 2)
+    """What a front end gave (B, C, 12, 40) -> (B, N, 5, 12, 40) of N corners in each cell."""
+    count = (x.shape[1] - SEEN) // 5
+    return x[:, SEEN:SEEN + 5 * count].reshape(len(x), count, 5, *x.shape[2:])
 
 
 def patches_in(x: np.ndarray) -> np.ndarray:
@@ -154,6 +156,8 @@ def patches_in(x: np.ndarray) -> np.ndarray:
     rest = (x.shape[1] - SEEN) % 5
     flow = x[:, -rest:] if rest else x[:, 2:SEEN]
     flow = (flow[..., ::2] + flow[..., 1::2]) / 2
+    if not rest:
+        return flow
     behind = flow.reshape(len(x), -1, 2, *flow.shape[2:])
     return behind.swapaxes(1, 2).swapaxes(2, 3).reshape(len(x), 2, -1, flow.shape[3])
 
@@ -248,6 +252,14 @@ def _cells(flow: np.ndarray) -> np.ndarray:
 
 
 _CENTRES = CELL_CENTRES.reshape(-1, 2).astype(np.float32)
+
+
+@lru_cache
+def _by_cells(side: int) -> np.ndarray:
+    """Of each square of the view, row by row, its number when squares are counted cell by cell; a cell is
+    `side` squares wide and high."""
+    count = GRID[1], GRID[0], side, side
+    return np.arange(np.prod(count)).reshape(count).swapaxes(1, 2).ravel()
 
 
 class StackedFrames:

@@ -10,6 +10,7 @@ distance from the epipolar line) and 13.1 (planes), A6.8 (weights); the constant
 streets.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -103,13 +104,14 @@ class _Corners:
     (B, 9, N), and of both with themselves (B, 18, N)."""
 
     def __init__(self, x: np.ndarray, t0: np.ndarray):
-        """x (B, 5, N, 12, 40) of corners and the network's translations (B, 3)."""
-        there = x[:, 4].any(axis=0)
+        """x (B, N, 5, 12, 40) of corners and the network's translations (B, 3)."""
+        count, x = x.shape[1], x.swapaxes(1, 2).reshape(len(x), 5, -1)
+        there = np.flatnonzero(x[:, 4].any(axis=0))
         x = x[:, :, there]
-        begin = np.broadcast_to(_CELLS, (2, *there.shape))[:, there] + x[:, :2]
+        begin = _CELLS[:, there % _CELLS.shape[1]] + x[:, :2]
         aside, below = begin[:, 0] - CANONICAL.cx, begin[:, 1] - HORIZON_ROW
         in_front = (np.abs(aside) < AHEAD_PX[0]) & (np.abs(below) < AHEAD_PX[1])
-        deformed = np.maximum(below, 0) / (DEFORMED_PX * np.sqrt(len(there)))
+        deformed = np.maximum(below, 0) / (DEFORMED_PX * math.sqrt(count))
         self._variance = CORNER_PX**2 * (1 + deformed**2)  # pixels squared
         way_squared = (t0**2).sum(1, keepdims=True)
         share = np.where(in_front, AHEAD_SHARE, 1.0)
@@ -188,7 +190,7 @@ def _rays(pixels: np.ndarray) -> np.ndarray:
 
 
 _DOUBT = np.array([WAY_DOUBT] * 3 + [ROTATION_DOUBT] * 3)
-_CELLS = CELL_CENTRES.transpose(2, 0, 1)[:, None]  # (2, 1, 12, 40) pixels
+_CELLS = CELL_CENTRES.reshape(-1, 2).T  # (2, 480) pixels
 _METRES = ROAD_PIXEL_M * DOWN_IS_NEARER[:, None]  # by which the road moved, to the right and ahead
 _CENTRE = np.array([[CANONICAL.cx], [CANONICAL.cy]])
 _FOCAL = np.array([[CANONICAL.fx], [CANONICAL.fy]])

@@ -129,13 +129,13 @@ def test_nothing_moves_between_equal_images():
 def test_corners_are_found_where_the_camera_turned_them_to(light, veil, within_px, front_end, least):
     r, image = (0.004, -0.03, 0.01), cv2.equalizeHist(texture())
     x = flow(image, (light * rotated(image, r) + veil).clip(0, 255).astype(np.uint8), front_end)
-    corners = corners_in(x[None])[0][..., 1:-1, 3:-3]
+    corners = corners_in(x[None])[0].swapaxes(0, 1)[..., 1:-1, 3:-3]
     places = CELL_CENTRES.transpose(2, 0, 1)[:, None, 1:-1, 3:-3] + corners[:2]
     homography = CANONICAL.K @ geometry.rotation_exp(-np.array(r)) @ np.linalg.inv(CANONICAL.K)
     to = np.einsum("ij,jnrc->inrc", homography, np.concatenate([places, np.ones_like(places[:1])]))
     error = np.abs(places + corners[2:4] - to[:2] / to[2]).max(axis=0)
     found = corners[4] == 1
-    there = corners_in(flow(image, image, front_end)[None])[0, 4, :, 1:-1, 3:-3] == 1
+    there = corners_in(flow(image, image, front_end)[None])[0, :, 4, 1:-1, 3:-3] == 1
     assert found[there].mean() > 0.85 and found.mean() > least
     assert np.median(error[found]) < within_px
 
@@ -147,7 +147,7 @@ def test_noise_is_not_found_again(fx, sigma, front_end):
     camera, rng = Camera(2 * fx, fx, fx, fx, fx - 0.5, fx / 2 - 0.5), np.random.default_rng(0)
     see = CanonicalView(camera, "grey")
     noisy = (see(rng.normal(100, sigma, (fx, 2 * fx)).clip(0, 255).astype(np.uint8)) for _ in range(2))
-    assert corners_in(front_end()(*noisy)[None])[:, 4].mean() < 0.1
+    assert corners_in(front_end()(*noisy)[None])[:, :, 4].mean() < 0.1
 
 
 @FLOWS
@@ -187,4 +187,4 @@ def test_neither_an_edge_nor_noise_is_a_corner(front_end):
     x, y = np.meshgrid(np.arange(640), np.arange(192))
     edge = 50 + 150 / (1 + np.exp(-(x + 0.3 * y - 340) / 2))
     view = (edge + np.random.default_rng(0).normal(0, 5, edge.shape)).clip(0, 255).astype(np.uint8)
-    assert not corners_in(flow(view, view, front_end)[None])[:, 4].any()
+    assert not corners_in(flow(view, view, front_end)[None])[:, :, 4].any()

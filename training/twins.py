@@ -99,7 +99,7 @@ def turned(x: Tensor, R: Tensor) -> Tensor:
     view = (_seen_by(R, there + flow) - here).permute(0, 3, 1, 2)
     parts = [view, _turned_road(x[:, 2:SEEN], R)]
     if x.shape[1] > SEEN:
-        parts += [_turned_corner(corner, R) for corner in corners_in(x).unbind(2)]
+        parts += [_turned_corner(corner, R) for corner in corners_in(x).unbind(1)]
     if (x.shape[1] - SEEN) % 5:
         parts.append(as_channels(_turned_road(patches_in(x), R)))
     return torch.cat(parts, 1)
