@@ -18,6 +18,7 @@ cv2.ipp.setUseIPP(False)
 CELL = 16  # pixels a side
 SQUARE = 8  # pixels a side, in which there is one corner
 GRID = (CANONICAL.width // CELL, CANONICAL.height // CELL)  # columns, rows
+NEAR = GRID[1] - 2  # from this row of cells on, nearer than 8 m, corners of `detail` deform too much to help
 # Smaller eigenvalue of gradients; what is below it slides along its edge. `fine_detail` has more noise.
 LEAST_CORNER, FINE_LEAST_CORNER = 2e-3, 6e-3
 
@@ -148,8 +149,8 @@ class CanonicalFrame:
 
     @cached_property
     def corners(self) -> "Corners":
-        """Of `detail`, in each cell."""
-        return _best_corners(self.detail, LEAST_CORNER)
+        """Of `detail`, in each cell but the nearest ones."""
+        return _best_corners(self.detail[:NEAR * SQUARE], LEAST_CORNER)
 
     @cached_property
     def fine_corners(self) -> "Corners":
