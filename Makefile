@@ -46,7 +46,8 @@ flow-l: $(VENV)/.installed
 	    --out cache/fine/validation
 	@$(RUN) -m training prepare config/rehearsal_calibration.yaml --strides 1 --front-end fine_flow \
 	    --out cache/fine/calibration
-	@$(TRAIN) distil config/flow-l.yaml --cache cache/train --validation cache/validation --out runs/flow-l
+	@$(TRAIN) distil config/flow-l.yaml --cache cache/train \
+	    --validation cache/fine/validation --out runs/flow-l
 	@$(RUN) -m training calibrate runs/flow-l/flow-l.safetensors --validation cache/fine/calibration
 	@$(RUN) -m training card runs/flow-l --validation cache/fine/validation --out distill_vo/models \
 	    --results docs/results

@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
     fabric = fabric_for(settings.training)
     taught = load_network(args.teacher)[1].network if args.teacher else None
     shape = _shape(settings, taught)
-    seen = FRONT_ENDS[shape.front_end].networks_see
-    cache, validation = (PairCache.open(path, seen) for path in (args.cache, args.validation))
+    cache = PairCache.open(args.cache, FRONT_ENDS[shape.front_end].networks_see)
+    validation = PairCache.open(args.validation, shape.front_end)
     network = PoseRegressor(fit_to(shape, cache))
     fits = taught is not None and shape.hint_width == taught.hint_width
     if settings.objective.hint != "none" and not fits:
