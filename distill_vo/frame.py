@@ -4,7 +4,7 @@ and its road seen from above."""
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -43,7 +43,8 @@ class CanonicalView:
     whole: whole frames are wanted too, in "grey" or in "colour".
     """
 
-    def __init__(self, camera: Camera, whole: str | None = None, rotation: np.ndarray | None = None):
+    def __init__(self, camera: Camera, whole: Literal["grey", "colour"] | None = None,
+                 rotation: np.ndarray | None = None):
         self.camera, self.whole = camera, whole
         self.rotation = np.eye(3) if rotation is None else rotation
         lens = cv2.fisheye if camera.model == "equidistant" else cv2
@@ -77,7 +78,7 @@ class CanonicalView:
         whole = None
         if self.whole == "grey":
             whole = self._whole(pyramid)
-        elif self.whole == "colour":
+        elif self.whole:
             image = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
             whole = self._whole(_pyramid(image, self._whole.level))
         return CanonicalFrame(self._half(pyramid), self._road(pyramid), whole)

@@ -30,7 +30,7 @@ COARSE_ASIDE = 2  # of its pixels, to either side
 WINDOW = 9, 7
 FINE_ROAD_WINDOW = 17, 9  # the same for pixels of 0.1 m of road
 FINER = 2  # corners in a cell to each side, and patches of road in one behind each other, of FineFlow
-SEEN = 4  # channels that networks see
+SEEN, CORNER = 4, 5  # channels that networks see; those of a corner, more than of all finer patches in a cell
 # Mean difference of a corner's windows, grey levels of `detail`, above which it is another thing.
 MOST_UNLIKE = 20.0
 
@@ -94,14 +94,14 @@ class DenseFlow:
         pixel = CANONICAL.width // first.shape[1]  # of the view
         side = CELL // (SQUARE * pixel)  # squares in a cell
         order = _by_cells(side)[corners.squares]
-        cells, out = order // side**2, np.zeros((*view.shape[:2], 5 * side**2), np.float32)
+        cells, out = order // side**2, np.zeros((*view.shape[:2], CORNER * side**2), np.float32)
         if len(cells):
             start = view.reshape(-1, 2)[cells] / pixel
             moved, found, unlike = _followed(first, second, corners.places, start, self._scales, self._steps)
             offset = pixel * corners.places + (pixel - 1) / 2 - _CENTRES[cells]
             alike = unlike < np.minimum(MOST_UNLIKE, self._most_noise * corners.strength[:, None])
             seen = np.concatenate([offset, pixel * moved, found], axis=1)
-            out.reshape(-1, 5)[order] = np.where(found & alike, seen, 0)
+            out.reshape(-1, CORNER)[order] = np.where(found & alike, seen, 0)
         return out
 
     @staticmethod
@@ -116,11 +116,15 @@ class DenseFlow:
 
     @staticmethod
     def mirrored(x: np.ndarray) -> np.ndarray:
-        """(..., channels, rows, columns) -> the same shape: columns flipped, every u and x negated."""
+        """(..., channels, rows, columns) -> the same shape: columns flipped, every u and x negated.
+
+        The corners of a cell stay in their order, on which nothing depends.
+        """
         flipped = x[..., ::-1].copy()
-        # Of corners x and u, then u of two patches.
-        aside = [0, 2, *range(SEEN, x.shape[-3], 5), *range(SEEN + 2, x.shape[-3], 5)]
-        flipped[..., aside, :, :] *= -1
+        count = x.shape[-3]
+        patches = count - (count - SEEN) % CORNER
+        aside = *range(SEEN, patches, CORNER), *range(SEEN + 2, patches, CORNER), *range(patches, count, 2)
+        flipped[..., [0, 2, *aside], :, :] *= -1
         return flipped
 
 
@@ -129,7 +133,7 @@ class FineFlow(DenseFlow):
     many corners, followed in the whole view, and twice as many patches of road, in pixels of 0.1 m."""
 
     whole = "grey"
-    shape = (SEEN + 5 * FINER**2 + 2 * FINER, GRID[1], GRID[0])
+    shape = (SEEN + CORNER * FINER**2 + 2 * FINER, GRID[1], GRID[0])
     _scales, _steps, _most_noise = 2, 8, 100.0
 
     def __call__(self, previous: CanonicalFrame, current: CanonicalFrame) -> np.ndarray:
@@ -146,14 +150,15 @@ class FineFlow(DenseFlow):
 
 
 def corners_in(x: np.ndarray) -> np.ndarray:
-    """What a front end gave (B, C, 12, 40) -> (B, N, 5, 12, 40) of N corners in each cell."""
-    count = (x.shape[1] - SEEN) // 5
-    return x[:, SEEN:SEEN + 5 * count].reshape(len(x), count, 5, *x.shape[2:])
+    """What a front end gave (B, C, 12, 40), array or tensor -> N corners of each cell (B, N, 5, 12, 40)."""
+    count = (x.shape[1] - SEEN) // CORNER
+    return x[:, SEEN:SEEN + CORNER * count].reshape(len(x), count, CORNER, *x.shape[2:])
 
 
 def patches_in(x: np.ndarray) -> np.ndarray:
-    """What a front end gave (B, C, 12, 40) -> how patches of the road moved (B, 2, 12 or 24, 20)."""
-    rest = (x.shape[1] - SEEN) % 5
+    """What a front end gave (B, C, 12, 40), array or tensor -> how patches of the road moved (B, 2, 12 or 24,
+    20)."""
+    rest = (x.shape[1] - SEEN) % CORNER
     flow = x[:, -rest:] if rest else x[:, 2:SEEN]
     flow = (flow[..., ::2] + flow[..., 1::2]) / 2
     if not rest:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import conv2d, leaky_relu, linear
 
 from distill_vo.frame import ROAD_PIXEL_M
-from distill_vo.frontend import FRONT_ENDS
+from distill_vo.frontend import FRONT_ENDS, SEEN
 from distill_vo.networks import (
     LEAK,
     MOST_IN_UNITS,
@@ -71,7 +71,7 @@ class Inference:
         if not FRONT_ENDS[settings.front_end].is_flow:
             x = (x - np.float32(settings.input_offset)) / np.float32(settings.input_scale)
             return x, np.ones((len(x), MOTION), np.float32)
-        x = x[:, :4] * self._flow_scale
+        x = x[:, :SEEN] * self._flow_scale
         near = x[:, 3, NEAR_ROAD[0], NEAR_ROAD[1]].reshape(len(x), -1)
         middle = (near.shape[1] - 1) // 2  # the lower of the two medians
         moved = np.abs(np.partition(near, middle)[:, middle:middle + 1])

@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 
 from distill_vo.errors import InputError
 from distill_vo.frame import ROAD_PIXEL_M
-from distill_vo.frontend import FRONT_ENDS
+from distill_vo.frontend import FRONT_ENDS, SEEN
 
 LEAK = 0.1  # slope of the rectifiers below zero
 SIGMA_FLOOR = -4.0  # log of the smallest sigma, in motion_scale: nothing is measured to the last digit
@@ -173,7 +173,7 @@ class PoseRegressor(nn.Module):
         if not FRONT_ENDS[self.settings.front_end].is_flow:
             x = (x - self.settings.input_offset) / self.settings.input_scale
             return x, x.new_ones(len(x), MOTION)
-        view, road = x[:, :2] / self.settings.input_scale, x[:, 2:4] * ROAD_PIXEL_M
+        view, road = x[:, :2] / self.settings.input_scale, x[:, 2:SEEN] * ROAD_PIXEL_M
         moved = road[:, 1][:, NEAR_ROAD[0], NEAR_ROAD[1]].flatten(1).median(1).values
         unit = moved.abs().clamp(min=SHORTEST_UNIT_M)[:, None]
         in_units = (torch.cat([view, road], 1) / unit[..., None, None]).clamp(-MOST_IN_UNITS, MOST_IN_UNITS)

@@ -111,6 +111,7 @@ class _Corners:
         begin = _CELLS[:, there % _CELLS.shape[1]] + x[:, :2]
         aside, below = begin[:, 0] - CANONICAL.cx, begin[:, 1] - HORIZON_ROW
         in_front = (np.abs(aside) < AHEAD_PX[0]) & (np.abs(below) < AHEAD_PX[1])
+        # A corner's window is as much smaller as there are more of them to each side of a cell.
         deformed = np.maximum(below, 0) / (DEFORMED_PX * math.sqrt(count))
         self._variance = CORNER_PX**2 * (1 + deformed**2)  # pixels squared
         way_squared = (t0**2).sum(1, keepdims=True)

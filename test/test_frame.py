@@ -46,6 +46,7 @@ def test_canonical_views_of_all_cameras_agree(name):
 def test_the_canonical_camera_sees_its_own_image():
     image = np.random.default_rng(0).integers(0, 256, (192, 640), np.uint8)
     np.testing.assert_array_equal(CanonicalView(CANONICAL, "colour")(image).whole[..., 1], image)
+    np.testing.assert_array_equal(CanonicalView(CANONICAL, "grey")(image).whole, image)
     np.testing.assert_array_equal(CanonicalView(CANONICAL)(image).half, halved(image))
 
 

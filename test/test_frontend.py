@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from distill_vo import geometry
+from distill_vo import frontend, geometry
 from distill_vo.camera import CANONICAL, Camera
-from distill_vo.frame import CELL, CELL_CENTRES, HORIZON_ROW, ROAD_CELLS, CanonicalView
+from distill_vo.frame import CELL, CELL_CENTRES, HORIZON_ROW, NEAR, ROAD_CELLS, CanonicalView
 from distill_vo.frontend import (
     MIRROR_SIGNS,
     DenseFlow,
@@ -79,6 +79,13 @@ def test_seen_from_above_the_road_moves_by_the_metres_driven(forward_m, front_en
     assert np.median(near[0]) == pytest.approx(-0.05, abs=0.02)
 
 
+def test_finer_patches_are_found_where_they_went_not_where_they_were_sought(monkeypatch):
+    sought = np.full((12, 40, 2), (0.0, 9.0), np.float32)  # 0.9 m
+    monkeypatch.setattr(frontend, "_road_flow", lambda *_: sought)
+    moved = patches_in(flow(road(0.0), road(0.83), FineFlow)[None])[0, 1, 12:, 2:-2]
+    assert np.median(np.abs(0.1 * moved - 0.83)) < 0.02
+
+
 def test_networks_see_the_same_of_either_flow():
     views = road(0.0), road(0.9, 0.2)
     np.testing.assert_array_equal(flow(*views, FineFlow)[:4], flow(*views)[:4])
@@ -149,6 +156,11 @@ def test_noise_is_not_found_again(fx, sigma, front_end):
     see = CanonicalView(camera, "grey")
     noisy = (see(rng.normal(100, sigma, (fx, 2 * fx)).clip(0, 255).astype(np.uint8)) for _ in range(2))
     assert corners_in(front_end()(*noisy)[None])[:, :, 4].mean() < 0.1
+
+
+def test_no_corner_is_sought_where_it_deforms_too_much_to_help():
+    assert corners_in(flow(texture(), texture())[None])[0, 0, 4].any(axis=1)[:NEAR].all()
+    assert not corners_in(flow(texture(), texture())[None])[0, 0, 4, NEAR:].any()
 
 
 @FLOWS

@@ -82,13 +82,14 @@ def test_what_moves_by_itself_is_not_believed():
     assert (np.abs(corrected(x, TRUE + 0.7 * SIGMA) - TRUE) < 0.3 * SIGMA).all()
 
 
-def test_near_corners_that_are_off_say_less_than_far_ones():
-    def off_by_corners_in(rows: slice) -> float:
-        x = world(TRUE)
-        x[6, rows, 5:20] += 0.3  # pixels
+def test_near_corners_that_are_off_say_less_than_far_ones_and_of_smaller_windows_more():
+    def off_by_corners_in(rows: slice, fine: bool = False) -> float:
+        x = world(TRUE, fine=fine)
+        x[6:24:5, rows, 5:20] += 0.3  # pixels
         return np.abs((corrected(x, TRUE) - TRUE) / SIGMA).max()
 
-    assert off_by_corners_in(slice(9, 12)) < off_by_corners_in(slice(3, 6))
+    assert off_by_corners_in(slice(7, 10)) < off_by_corners_in(slice(3, 6))
+    assert off_by_corners_in(slice(7, 10), fine=True) > off_by_corners_in(slice(7, 10))
 
 
 def test_corners_straight_ahead_where_others_drive_say_less_than_those_beside_them():

@@ -37,7 +37,7 @@ def unknown_street() -> tuple[RehearsalSequence, Camera]:
 @pytest.mark.parametrize("name", student_names())
 def test_what_it_sees_in_a_mirror_moves_mirrored(name):
     student, (street, camera) = Student.load(name, "cpu"), unknown_street()
-    frames = [CanonicalView(camera)(frame.image) for frame in street]
+    frames = [CanonicalView(camera, student.front_end.whole)(frame.image) for frame in street]
     seen = np.array([student.front_end(a, b) for a, b in pairwise(frames)])
     (motions, sigmas), (mirrored, _) = student(seen), student(student.front_end.mirrored(seen))
     off = np.sort(((MIRROR_SIGNS * mirrored - motions) / sigmas)**2, axis=0)

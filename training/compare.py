@@ -17,6 +17,7 @@ from matplotlib import pyplot as plt
 
 from distill_vo import geometry
 from distill_vo.errors import InputError
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.student import load_network
 from training.data.cache import PairCache
 from training.validate import chain, forward_drives, frame_errors, motions_by, validate
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     matplotlib.use("Agg")
     networks = {path.stem: load_network(path)[0] for path in args.networks}
-    front_ends = {network.settings.front_end for network in networks.values()}
+    front_ends = {FRONT_ENDS[network.settings.front_end].networks_see for network in networks.values()}
     if len(front_ends) > 1:
         raise InputError(f"{' and '.join(map(str, args.networks))}: see {' and '.join(sorted(front_ends))}; "
                          "compare networks of one front end.")

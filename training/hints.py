@@ -18,7 +18,7 @@ from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
-from distill_vo import inertia, refine, student
+from distill_vo import frontend, inertia, refine, student
 from distill_vo.networks import PoseRegressor
 from distill_vo.student import Student, load_network
 from distill_vo.trajectory import whole_file, write_whole
@@ -99,7 +99,7 @@ def _driven(teacher: Student, cache: PairCache, folder: Path) -> np.ndarray:
 
     Where these modules are written anew the teacher drives otherwise.
     """
-    modules = student, refine, inertia, validate
+    modules = student, refine, frontend, inertia, validate
     rules = join_digests(file_digest(Path(module.__file__)) for module in modules)
     file = folder / f"driven-{rules[:16]}.npy"
     if not file.exists():

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 
 from distill_vo.errors import InputError
+from distill_vo.frontend import FRONT_ENDS
 from distill_vo.networks import NetworkSettings, PoseRegressor, count_parameters
 
 RATES = (0.73, 0.80, 0.85, 0.90, 0.9295)  # what the paper spans
@@ -47,14 +48,14 @@ def student(teacher: NetworkSettings, rate: float) -> NetworkSettings:
         raise InputError(f"rate {rate}: is not between 0.5 and 0.98; the paper spans {RATES[0]} to "
                          f"{RATES[-1]}.")
     teacher = replace(teacher, bins=0)
-    target = (1 - rate) * parameters(teacher)
+    target, sees = (1 - rate) * parameters(teacher), FRONT_ENDS[teacher.front_end].networks_see
     guided = 2 if rate < 0.75 else 3
 
     def scaled(factor: float) -> NetworkSettings:
         def width(of: int) -> int:
             return max(1, round(of * factor))
 
-        convolutions = tuple((k, s, width(c)) for k, s, c in STUDENT_CONVOLUTIONS[teacher.front_end])
+        convolutions = tuple((k, s, width(c)) for k, s, c in STUDENT_CONVOLUTIONS[sees])
         before = (width(128),) * (guided - 1)
         return replace(teacher, convolutions=convolutions, fully_connected=(*before, teacher.hint_width, 64),
                        hint_layer=guided, lstm_layers=0, lstm_width=0, lstm_skip=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from distill_vo import settings as typed
+from distill_vo.errors import InputError
 from distill_vo.networks import NetworkSettings, PoseRegressor
 from training import objectives, shapes
 from training.data.cache import PairCache
@@ -26,6 +27,11 @@ class TeacherSettings:
     front_end: Literal["dense_flow", "stacked_frames"] = "dense_flow"
     rotation_weight: float = 1e4  # m^2/rad^2: a tenth of a degree weighs as much as 0.17 m
     network: NetworkSettings | None = None  # a shape of one's own instead of the front end's
+
+    def __post_init__(self):
+        if self.network and self.network.front_end != self.front_end:
+            raise InputError(f"front_end: is {self.front_end}, but network's is {self.network.front_end}; "
+                             "give both the same.")
 
     @property
     def objective(self) -> ObjectiveSettings:

@@ -27,7 +27,15 @@ from distill_vo.frame import (
     road_centres,
     seen_on_road,
 )
-from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS, SEEN, as_channels, corners_in, patches_in
+from distill_vo.frontend import (
+    CORNER,
+    FRONT_ENDS,
+    MIRROR_SIGNS,
+    SEEN,
+    as_channels,
+    corners_in,
+    patches_in,
+)
 from training.data.cache import PairCache
 
 TWINS = {"dense_flow": 6, "fine_flow": 6, "stacked_frames": 2}
@@ -97,12 +105,9 @@ def turned(x: Tensor, R: Tensor) -> Tensor:
     there = _seen_by(R.mT, here)
     flow = _sampled(x[:, :2], (there - _VIEW[0, 0]) / CELL)
     view = (_seen_by(R, there + flow) - here).permute(0, 3, 1, 2)
-    parts = [view, _turned_road(x[:, 2:SEEN], R)]
-    if x.shape[1] > SEEN:
-        parts += [_turned_corner(corner, R) for corner in corners_in(x).unbind(1)]
-    if (x.shape[1] - SEEN) % 5:
-        parts.append(as_channels(_turned_road(patches_in(x), R)))
-    return torch.cat(parts, 1)
+    corners = [_turned_corner(corner, R) for corner in corners_in(x).unbind(1)]
+    finer = [as_channels(_turned_road(patches_in(x), R))] if (x.shape[1] - SEEN) % CORNER else []
+    return torch.cat([view, _turned_road(x[:, 2:SEEN], R), *corners, *finer], 1)
 
 
 def _turned_road(flow: Tensor, R: Tensor) -> Tensor:

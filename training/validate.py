@@ -16,7 +16,7 @@ from distill_vo.student import Student
 from training.data.cache import PairCache, Track
 from training.twins import levelled
 
-CHUNKS = {True: 256, False: 16}  # pairs sent through a network at once: of flow, of frames
+FLOWS, FRAMES = 256, 16  # pairs sent through a network at once: of flow, of whole frames
 
 
 class Seen(NamedTuple):
@@ -37,7 +37,7 @@ class Prediction(NamedTuple):
 
 def chunks(count: int, front_end: str) -> list[slice]:
     """`count` consecutive pairs in parts that go through a network at once."""
-    size = CHUNKS[FRONT_ENDS[front_end].is_flow]
+    size = FLOWS if FRONT_ENDS[front_end].is_flow else FRAMES
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 

@@ -12,7 +12,7 @@ from made_up import PERIOD_S, chained, image, pose, synthetic, tracks
 from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
 from distill_vo.frame import CanonicalView
-from distill_vo.frontend import DenseFlow, StackedFrames
+from distill_vo.frontend import FRONT_ENDS
 from training import prepare as preparing
 from training.data import shards as sharding
 from training.data.cache import FORMAT, PairCache, file_digest, join_digests
@@ -32,7 +32,7 @@ def written(folder: Path, drives: list[Drive], front_end: str) -> PairCache:
     return PairCache.open(folder, front_end)
 
 
-@pytest.fixture(scope="module", params=["dense_flow", "stacked_frames"])
+@pytest.fixture(scope="module", params=FRONT_ENDS)
 def cache(request, tmp_path_factory) -> PairCache:
     """Two drives; in the second frame 3 is missing."""
     drives = [synthetic("a", range(5)), synthetic("b", [0, 1, 2, 4, 5])]
@@ -79,7 +79,7 @@ def test_the_drive_run_backwards_ends_where_it_began(cache):
 
 
 def test_inputs_are_what_the_front_end_makes_of_the_two_frames(cache):
-    see = {"dense_flow": DenseFlow, "stacked_frames": StackedFrames}[cache.front_end]()
+    see = FRONT_ENDS[cache.front_end]()
 
     def pair(*numbers: int) -> np.ndarray:
         view = CanonicalView(CANONICAL, see.whole)
@@ -104,7 +104,7 @@ def test_inputs_read_like_an_array(cache):
 
 
 def test_the_digest_is_that_of_the_arrays_whether_written_down_or_not(cache):
-    arrays = ("inputs", "motions") if cache.front_end == "dense_flow" else ("frames", "pairs", "motions")
+    arrays = ("inputs", "motions") if cache.front_end != "stacked_frames" else ("frames", "pairs", "motions")
     found = join_digests(file_digest(cache.path / f"{name}.npy") for name in arrays)
     assert cache.digest == found
     assert replace(cache, about={}).digest == found

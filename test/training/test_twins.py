@@ -11,7 +11,7 @@ from made_up import rays, seen
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
 from distill_vo.frame import CELL, HORIZON_ROW, LOOKS_DOWN, ROAD_PIXEL_M
-from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS, as_channels
+from distill_vo.frontend import FRONT_ENDS, MIRROR_SIGNS, as_channels, corners_in
 from distill_vo.level import AXLE_M, straight_way
 from training.data.cache import PairCache, Track
 from training.twins import levelled, mounting, moved_by_twins, turned, twins
@@ -78,15 +78,14 @@ def test_a_turned_camera_sees_the_same_corners_along_other_rays(corners):
     rng = np.random.default_rng(0)
     R = geometry.rotation_exp(np.radians([-0.6, 0.5, -0.7]))
     x = rng.uniform(-5, 5, (4 + 5 * corners, 12, 40))
-    x[-1] = rng.random((12, 40)) < 0.8
-    x[-5:-1] *= x[-1]
+    x[8::5] = rng.random((corners, 12, 40)) < 0.8
     cells = np.stack(np.meshgrid((np.arange(40) + 0.5) * CELL - 0.5, (np.arange(12) + 0.5) * CELL - 0.5))
     of_turned = turned(torch.from_numpy(x[None]).float(), torch.from_numpy(R[None]).float())[0].numpy()
-    np.testing.assert_array_equal(of_turned[-1], x[-1])
-    (at, moved, _), (now_at, now_moved, _) = (np.split(last[-5:], [2, 4]) for last in (x, of_turned))
-    for was, now in ((cells + at, cells + now_at), (cells + at + moved, cells + now_at + now_moved)):
-        expected = seen(rays(was.transpose(1, 2, 0)) @ R.T).transpose(2, 0, 1)
-        assert np.abs(now - expected)[:, x[-1] == 1].max() < 1e-3
+    np.testing.assert_array_equal(of_turned[8::5], x[8::5])
+    for was, now in zip(corners_in(x[None])[0], corners_in(of_turned[None])[0], strict=True):
+        for place, seen_now in ((was[:2], now[:2]), (was[:2] + was[2:4], now[:2] + now[2:4])):
+            expected = seen(rays((cells + place).transpose(1, 2, 0)) @ R.T).transpose(2, 0, 1)
+            assert np.abs(cells + seen_now - expected)[:, was[4] == 1].max() < 1e-3
 
 
 def drive(looks_down: float, stride: int = 1, left: float = 0.0) -> PairCache:

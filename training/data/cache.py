@@ -24,7 +24,7 @@ from distill_vo.frontend import FRONT_ENDS
 from distill_vo.level import LARGEST_RAD, missing_pitch, straight_way
 from distill_vo.trajectory import write_whole
 
-FORMAT = 10
+FORMAT = 11
 LEAST_WAY_M = 5.0  # that a drive must lead to tell how its camera looks
 ARRAYS = ("inputs", "frames", "pairs", "motions")  # those there are, in the order of the digest
 
