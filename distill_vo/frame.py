@@ -251,7 +251,7 @@ def road_centres(rows: int, columns: int) -> np.ndarray:
     return np.stack(np.meshgrid(aside, ahead), -1)
 
 
-CELL_CENTRES, ROAD_CELLS = centres(GRID, (CELL, CELL)), road_centres(*GRID[::-1])
+CELL_CENTRES = centres(GRID, (CELL, CELL))
 DOWN_IS_NEARER = np.array([1.0, -1.0])  # what moves down the view from above comes nearer
 _ROAD_MAP = _road_map()
 # Of each pixel of a square, row by row, x and y.

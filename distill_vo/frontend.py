@@ -11,16 +11,7 @@ import cv2
 import numpy as np
 
 from distill_vo.camera import CANONICAL
-from distill_vo.frame import (
-    CELL,
-    CELL_CENTRES,
-    GRID,
-    ROAD_PIXEL_M,
-    SQUARE,
-    CanonicalFrame,
-    Corners,
-    centres,
-)
+from distill_vo.frame import CELL, CELL_CENTRES, GRID, ROAD_PIXEL_M, SQUARE, CanonicalFrame, Corners, centres
 
 FASTEST_M, BACKWARDS_M = 4.0, 0.8  # what the coarse match looks for, forwards and backwards
 COARSE_PIXEL_M = 4 * ROAD_PIXEL_M  # of the coarse match
@@ -37,7 +28,7 @@ MOST_UNLIKE = 20.0
 
 class DenseFlow:
     """Optical flow from frame k-1 to frame k: of the view, averaged over cells, of patches of the road seen
-    from above, and of one corner in each cell of the view.
+    from above, and of one corner in each cell of the view but the nearest ones.
 
     Flow keeps what rendered and real streets share (geometry) and drops what they do not (looks),
     which is why a network trained on rendered streets works on real ones. Near the car the road moves too
@@ -121,9 +112,8 @@ class DenseFlow:
         The corners of a cell stay in their order, on which nothing depends.
         """
         flipped = x[..., ::-1].copy()
-        count = x.shape[-3]
-        patches = count - (count - SEEN) % CORNER
-        aside = *range(SEEN, patches, CORNER), *range(SEEN + 2, patches, CORNER), *range(patches, count, 2)
+        end, patches = x.shape[-3], finer_patches_from(x.shape[-3])
+        aside = *range(SEEN, patches, CORNER), *range(SEEN + 2, patches, CORNER), *range(patches, end, 2)
         flipped[..., [0, 2, *aside], :, :] *= -1
         return flipped
 
@@ -149,20 +139,23 @@ class FineFlow(DenseFlow):
         return self._moved(previous.fine_corners, previous.fine_detail, current.fine_detail, view)
 
 
+def finer_patches_from(channels: int) -> int:
+    """The channel from which on a front end gives finer patches of road; `channels` where there are none."""
+    return channels - (channels - SEEN) % CORNER
+
+
 def corners_in(x: np.ndarray) -> np.ndarray:
     """What a front end gave (B, C, 12, 40), array or tensor -> N corners of each cell (B, N, 5, 12, 40)."""
-    count = (x.shape[1] - SEEN) // CORNER
-    return x[:, SEEN:SEEN + CORNER * count].reshape(len(x), count, CORNER, *x.shape[2:])
+    corners = x[:, SEEN:finer_patches_from(x.shape[1])]
+    return corners.reshape(len(x), corners.shape[1] // CORNER, CORNER, *x.shape[2:])
 
 
 def patches_in(x: np.ndarray) -> np.ndarray:
     """What a front end gave (B, C, 12, 40), array or tensor -> how patches of the road moved (B, 2, 12 or 24,
     20)."""
-    rest = (x.shape[1] - SEEN) % CORNER
-    flow = x[:, -rest:] if rest else x[:, 2:SEEN]
+    finer = x[:, finer_patches_from(x.shape[1]):]
+    flow = finer if finer.shape[1] else x[:, 2:SEEN]
     flow = (flow[..., ::2] + flow[..., 1::2]) / 2
-    if not rest:
-        return flow
     behind = flow.reshape(len(x), -1, 2, *flow.shape[2:])
     return behind.swapaxes(1, 2).swapaxes(2, 3).reshape(len(x), 2, -1, flow.shape[3])
 

@@ -6,7 +6,7 @@ import pytest
 
 from distill_vo import frontend, geometry
 from distill_vo.camera import CANONICAL, Camera
-from distill_vo.frame import CELL, CELL_CENTRES, HORIZON_ROW, NEAR, ROAD_CELLS, CanonicalView
+from distill_vo.frame import CELL, CELL_CENTRES, HORIZON_ROW, NEAR, CanonicalView, road_centres
 from distill_vo.frontend import (
     MIRROR_SIGNS,
     DenseFlow,
@@ -114,7 +114,7 @@ def test_a_faint_road_is_followed_by_its_marks_not_by_what_is_alike_all_the_way(
 
 def test_a_turn_moves_the_road_aside_by_the_turn_times_its_distance():
     x = flow(road(0.0), rotated(road(0.0), (0, 0.02, 0)))
-    aside_m, ahead_m = 0.1 * x[2, 6:, 13:-13], ROAD_CELLS[6:, 13:-13, 1]
+    aside_m, ahead_m = 0.1 * x[2, 6:, 13:-13], road_centres(12, 40)[6:, 13:-13, 1]
     assert np.abs(aside_m / ahead_m + 0.02).mean() < 0.001
 
 

@@ -10,7 +10,6 @@ from distill_vo.frame import (
     CELL_CENTRES,
     DOWN_IS_NEARER,
     LOOKS_DOWN,
-    ROAD_CELLS,
     ROAD_PIXEL_M,
     road_centres,
     seen_on_road,
@@ -21,6 +20,7 @@ from distill_vo.refine import refine
 TRUE = np.array([0.02, -0.015, 0.9, 0.002, -0.01, 0.003])
 SIGMA = np.array([0.02, 0.02, 0.1, 0.002, 0.002, 0.002])
 DOWN = np.array([0.0, np.cos(LOOKS_DOWN), np.sin(LOOKS_DOWN)])
+ROAD_CELLS = road_centres(12, 40)
 FINE = pytest.mark.parametrize("fine", [False, True], ids=["dense", "fine"])
 
 

@@ -28,12 +28,12 @@ from distill_vo.frame import (
     seen_on_road,
 )
 from distill_vo.frontend import (
-    CORNER,
     FRONT_ENDS,
     MIRROR_SIGNS,
     SEEN,
     as_channels,
     corners_in,
+    finer_patches_from,
     patches_in,
 )
 from training.data.cache import PairCache
@@ -106,7 +106,8 @@ def turned(x: Tensor, R: Tensor) -> Tensor:
     flow = _sampled(x[:, :2], (there - _VIEW[0, 0]) / CELL)
     view = (_seen_by(R, there + flow) - here).permute(0, 3, 1, 2)
     corners = [_turned_corner(corner, R) for corner in corners_in(x).unbind(1)]
-    finer = [as_channels(_turned_road(patches_in(x), R))] if (x.shape[1] - SEEN) % CORNER else []
+    has_finer = finer_patches_from(x.shape[1]) < x.shape[1]
+    finer = [as_channels(_turned_road(patches_in(x), R))] if has_finer else []
     return torch.cat([view, _turned_road(x[:, 2:SEEN], R), *corners, *finer], 1)
 
 

@@ -104,7 +104,7 @@ def test_inputs_read_like_an_array(cache):
 
 
 def test_the_digest_is_that_of_the_arrays_whether_written_down_or_not(cache):
-    arrays = ("inputs", "motions") if cache.front_end != "stacked_frames" else ("frames", "pairs", "motions")
+    arrays = ("inputs", "motions") if FRONT_ENDS[cache.front_end].is_flow else ("frames", "pairs", "motions")
     found = join_digests(file_digest(cache.path / f"{name}.npy") for name in arrays)
     assert cache.digest == found
     assert replace(cache, about={}).digest == found

@@ -38,21 +38,21 @@ def road_flow(T: np.ndarray, R: np.ndarray) -> np.ndarray:
     pixels = np.stack([x, y], -1)
     back = geometry.inverse(T)
     view = seen(on_road(pixels, R) @ back[:3, :3].T + back[:3, 3]) - pixels
+    return np.concatenate([view.transpose(2, 0, 1), from_above(T, R, 12, 40)])
 
-    x, z = np.meshgrid(-6 + 0.3 * (np.arange(40) + 0.5), 30 - 2 * (np.arange(12) + 0.5))
+
+def from_above(T: np.ndarray, R: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """(2, rows, columns) exact flow of the road seen from above."""
+    aside, ahead = -6 + 12 / columns * (np.arange(columns) + 0.5), 30 - 24 / rows * (np.arange(rows) + 0.5)
+    x, z = np.meshgrid(aside, ahead)
     pixels = np.stack([CANONICAL.cx + CANONICAL.fx * x / z, HORIZON_ROW + CANONICAL.fy * HEIGHT / z], -1)
     before = ground(seen(on_road(pixels, R) @ T[:3, :3].T + T[:3, 3]))
-    road = (np.stack([x, z], -1) - before) / ROAD_PIXEL_M * [1, -1]
-    return np.concatenate([view, road], -1).transpose(2, 0, 1)
+    return ((np.stack([x, z], -1) - before) / ROAD_PIXEL_M * [1, -1]).transpose(2, 0, 1)
 
 
 def patches(T: np.ndarray, R: np.ndarray) -> np.ndarray:
     """(4, 12, 40) exact flow of the road as FineFlow has it."""
-    x, z = np.meshgrid(-6 + 0.6 * (np.arange(20) + 0.5), 30 - (np.arange(24) + 0.5))
-    pixels = np.stack([CANONICAL.cx + CANONICAL.fx * x / z, HORIZON_ROW + CANONICAL.fy * HEIGHT / z], -1)
-    before = ground(seen(on_road(pixels, R) @ T[:3, :3].T + T[:3, 3]))
-    moved = (np.stack([x, z], -1) - before) / ROAD_PIXEL_M * [1, -1]
-    return as_channels(moved.transpose(2, 0, 1)[None])[0]
+    return as_channels(from_above(T, R, 24, 20)[None])[0]
 
 
 @pytest.mark.parametrize("degrees", [(0.8, 0, 0), (0, 0.8, 0), (0, 0, 0.8), (-0.6, 0.5, -0.7)])
