@@ -9,8 +9,7 @@ import pytest
 from distill_vo import geometry
 from distill_vo.camera import Camera
 from distill_vo.frame import CanonicalView
-from distill_vo.frontend import MIRROR_SIGNS
-from distill_vo.networks import count_parameters
+from distill_vo.networks import MIRROR_SIGNS, count_parameters
 from distill_vo.odometry import VisualOdometry
 from distill_vo.student import DEFAULT, MODELS, Student, student_names
 from training.data.rehearsal import RehearsalSequence, RehearsalSettings, render_sequence

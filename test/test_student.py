@@ -19,10 +19,10 @@ from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.odometry import VisualOdometry
 from distill_vo.student import Student, StudentSettings, save
 
-SETTINGS = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2,
+SETTINGS = NetworkSettings("dense_flow", ((2, 2, 4), (2, 2, 4)), (16, 16), hint_layer=2,
                            input_scale=8.0, motion_scale=(0.1, 0.1, 0.5, 0.01, 0.02, 0.01))
 
-OF_FRAMES = dataclasses.replace(SETTINGS, front_end="stacked_frames", convolutions=((7, 8, 4), (7, 8, 4)),
+OF_FRAMES = dataclasses.replace(SETTINGS, front_end="stacked_frames", convolutions=((8, 8, 4), (8, 8, 4)),
                                 input_offset=128.0, input_scale=64.0)
 
 
