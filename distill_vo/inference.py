@@ -43,7 +43,7 @@ class Inference:
         self._motion_scale = _numbers(network.motion_scale)
         self._bin_values = _numbers(network.bin_values)
 
-    @np.errstate(over="ignore")
+    @np.errstate(over="ignore", invalid="ignore")
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Front-end output (N, C, H, W) -> motions and sigmas (N, 6) float64, metres and radians."""
         x, unit = self._scaled(x)

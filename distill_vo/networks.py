@@ -59,7 +59,8 @@ class NetworkSettings:
         """Raises InputError for what no network can be built of."""
         sizes = [size for layer in self.convolutions for size in layer] + list(self.fully_connected)
         finite = (self.input_offset, *self.bin_centre)
-        front_end, strides = FRONT_ENDS[self.front_end], math.prod(s for _, s, _ in self.convolutions)
+        front_end = FRONT_ENDS[self.front_end]
+        strides = max(1, math.prod(stride for _, stride, _ in self.convolutions))
         for is_met, rule in (
                 (self.convolutions and all(size > 0 for size in sizes),
                  "there are convolutions, and they and fully_connected are positive"),
