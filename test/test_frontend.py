@@ -179,6 +179,12 @@ def test_stacked_frames_are_the_colours_of_both():
     np.testing.assert_array_equal(StackedFrames()(see(a), see(b)), np.dstack([a, b]).transpose(2, 0, 1))
 
 
+@pytest.mark.parametrize(("front_end", "most"), [(DenseFlow, 0.02), (FineFlow, 0.002)])  # share of corners
+def test_what_only_noise_made_a_corner_is_not_found_again(front_end, most):
+    noise = np.random.default_rng(0).normal(120, 10, (2, 192, 640)).clip(0, 255).astype(np.uint8)
+    assert corners_in(flow(*noise, front_end)[None])[:, :, 4].mean() < most
+
+
 @FLOWS
 def test_neither_an_edge_nor_noise_is_a_corner(front_end):
     x, y = np.meshgrid(np.arange(640), np.arange(192))
