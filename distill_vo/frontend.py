@@ -1,8 +1,8 @@
 """What the networks see of two consecutive canonical frames.
 
-A front end turns two frames (frame.py) into one array (channels, rows, columns), without batch;
-`mirrored` is what it would make of the views seen in a mirror, for training. DenseFlow ships, and FineFlow
-for who has more time; StackedFrames is the paper's own input, for those who train on much real data.
+A front end turns two frames (frame.py) into one array (channels, rows, columns), without batch. DenseFlow
+ships, and FineFlow for who has more time; StackedFrames is the paper's own input, for those who train on much
+real data.
 """
 
 from functools import lru_cache
@@ -104,18 +104,6 @@ class DenseFlow:
     def moved_px(x: np.ndarray) -> float:
         """How far things moved in the image: the mean of | u | and | v |, canonical pixels."""
         return float(np.abs(x[:2]).mean())
-
-    @staticmethod
-    def mirrored(x: np.ndarray) -> np.ndarray:
-        """(..., channels, rows, columns) -> the same shape: columns flipped, every u and x negated.
-
-        The corners of a cell stay in their order, on which nothing depends.
-        """
-        flipped = x[..., ::-1].copy()
-        end, patches = x.shape[-3], finer_patches_from(x.shape[-3])
-        aside = *range(SEEN, patches, CORNER), *range(SEEN + 2, patches, CORNER), *range(patches, end, 2)
-        flipped[..., [0, 2, *aside], :, :] *= -1
-        return flipped
 
 
 class FineFlow(DenseFlow):
@@ -283,13 +271,5 @@ class StackedFrames:
         """Not known either: every frame counts as moved."""
         return float("inf")
 
-    @staticmethod
-    def mirrored(x: np.ndarray) -> np.ndarray:
-        """(..., 6, 192, 640) -> the same shape: columns flipped."""
-        return x[..., ::-1].copy()
-
 
 FRONT_ENDS = {"dense_flow": DenseFlow, "fine_flow": FineFlow, "stacked_frames": StackedFrames}
-
-# A motion (tx, ty, tz, rx, ry, rz) seen in the same mirror: what points or turns sideways changes sign.
-MIRROR_SIGNS = np.array([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0])

@@ -1,16 +1,14 @@
-"""What a network says, with as few calls as there are layers.
+"""What a network says, on a CPU and without PyTorch.
 
-To a network as small as a student's, modules and tensors of a few numbers take longer than its sums: so what
-is done before and after the layers is done in NumPy, and the layers' functions are called by themselves. It
-gives what PoseRegressor.forward gives, to rounding; the reasons are told there.
+To a network as small as a student's, PyTorch's calls take longer than its sums: here it is a dozen matrix
+products in NumPy. It gives what PoseRegressor.forward gives, to rounding; the reasons are told there.
 """
 
 import math
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn.functional import conv2d, leaky_relu, linear
+from numpy.lib.stride_tricks import as_strided
+from torch import Tensor, nn
 
 from distill_vo.frame import ROAD_PIXEL_M
 from distill_vo.frontend import FRONT_ENDS, SEEN
@@ -24,37 +22,36 @@ from distill_vo.networks import (
     PoseRegressor,
 )
 
+# Larger matrices OpenBLAS would multiply with a vector by several threads.
+ONE_THREAD = 9000
+
 
 class Inference:
-    """A network that has learned, without LSTM, on its device; its weights must not change any more."""
+    """A network that has learned, without LSTM; its weights must not change any more."""
 
-    @torch.no_grad()
     def __init__(self, network: PoseRegressor):
-        self._settings = network.settings
-        self._convolutions = [(layer.weight, layer.bias, layer.stride, layer.padding)
-                              for layer in network.encoder if isinstance(layer, nn.Conv2d)]
-        self._linear = [(layer[0].weight, layer[0].bias) for layer in network.fully_connected]
-        head = network.logits if self._settings.motion_from_bins else network.motion
-        self._head = (torch.cat([network.log_sigma.weight, head.weight]),
-                      torch.cat([network.log_sigma.bias, head.bias]))
-        flow_scale = [1 / self._settings.input_scale] * 2 + [ROAD_PIXEL_M] * 2
+        self._settings = settings = network.settings
+        self._convolutions = [_Convolution(part) for part in network.encoder if isinstance(part, nn.Conv2d)]
+        # Features come row by row, not channel by channel.
+        order = np.arange(math.prod(settings.features)).reshape(settings.features).transpose(1, 2, 0).ravel()
+        first, *others = (layer for layer, *_ in network.fully_connected)
+        self._linear = [_Linear(first, order), *map(_Linear, others)]
+        head = network.logits if settings.motion_from_bins else network.motion
+        self._sigma_head, self._head = _Linear(network.log_sigma), _Linear(head)
+        flow_scale = [1 / settings.input_scale] * 2 + [ROAD_PIXEL_M] * 2
         self._flow_scale = np.array(flow_scale, np.float32)[:, None, None]
-        self._motion_scale = network.motion_scale.cpu().numpy()
-        self._bin_values = network.bin_values.cpu().numpy()
+        self._motion_scale = _numbers(network.motion_scale)
+        self._bin_values = _numbers(network.bin_values)
 
-    @torch.inference_mode()
-    @np.errstate(over="ignore")
+    @np.errstate(over="ignore", invalid="ignore")
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Front-end output (N, C, H, W) -> motions and sigmas (N, 6) float64, metres and radians."""
         x, unit = self._scaled(x)
-        x = torch.from_numpy(x).to(self._head[0].device)
-        for layer in self._convolutions:
-            x = leaky_relu(conv2d(x, *layer), LEAK, inplace=True)
-        x = x.flatten(1)
-        for layer in self._linear:
-            x = leaky_relu(linear(x, *layer), LEAK, inplace=True)
-        said = linear(x, *self._head).cpu().numpy()
-        log_sigma, motion = said[:, :MOTION], said[:, MOTION:]
+        x = x.transpose(0, 2, 3, 1)
+        for layer in (*self._convolutions, *self._linear):
+            x = layer(x)
+            x = np.maximum(x, LEAK * x, out=x)
+        log_sigma, motion = self._sigma_head(x), self._head(x)
         unit = unit * self._motion_scale
         sigma = math.exp(SIGMA_FLOOR) * (1 + np.exp(log_sigma)) * unit  # e to the softplus
         if self._settings.motion_from_bins:
@@ -79,3 +76,40 @@ class Inference:
         in_units = np.minimum(np.maximum(x / unit[..., None, None], -MOST_IN_UNITS), MOST_IN_UNITS)
         return (np.concatenate([x[:, :2], in_units], axis=1),
                 np.concatenate([unit.repeat(3, axis=1), np.ones((len(x), 3), np.float32)], axis=1))
+
+
+class _Convolution:
+    """Of (N, rows, columns, channels): each row of what it gives is one product of matrices."""
+
+    def __init__(self, layer: nn.Conv2d):
+        self._kernel, self._stride, self._padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
+        self._weight = _numbers(layer.weight).transpose(2, 3, 1, 0).reshape(-1, layer.out_channels)
+        self._bias = _numbers(layer.bias)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        kernel, stride, around = self._kernel, self._stride, 2 * (self._padding,)
+        if self._padding:
+            x = np.pad(x, ((0, 0), around, around, (0, 0)))
+        (count, rows, columns, channels), (pair, row, column, channel) = x.shape, x.strides
+        grid = (rows - kernel) // stride + 1, (columns - kernel) // stride + 1
+        windows = as_strided(x, (count, *grid, kernel, kernel, channels),
+                             (pair, stride * row, stride * column, row, column, channel))
+        return windows.reshape(count, *grid, -1) @ self._weight + self._bias
+
+
+class _Linear:
+    """Of (N, ...), in parts that take one thread."""
+
+    def __init__(self, layer: nn.Linear, order: np.ndarray | slice = slice(None)):
+        """order (inputs,): in which the layer's inputs come."""
+        at_once = max(1, ONE_THREAD // layer.in_features)
+        rows = max(n for n in range(1, at_once + 1) if layer.out_features % n == 0)
+        self._weight = _numbers(layer.weight)[:, order].reshape(-1, rows, layer.in_features).copy()
+        self._bias = _numbers(layer.bias)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return (self._weight @ x.reshape(len(x), 1, -1, 1)).reshape(len(x), -1) + self._bias
+
+
+def _numbers(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().numpy()

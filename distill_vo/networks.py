@@ -28,11 +28,17 @@ SHORTEST_UNIT_M = 0.2
 MOST_IN_UNITS = 8.0  # what is seen in that unit ends there: turns and traffic while the car stands
 MOTION = 6  # tx, ty, tz in metres, rx, ry, rz rotation vector in radians, camera optical axes
 YAW = 4  # of them
+# A motion seen in a mirror to the side: what points or turns sideways changes sign.
+MIRROR_SIGNS = np.array([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """A pose regressor's shape. Everything that is needed to build it and nothing more."""
+    """A pose regressor's shape. Everything that is needed to build it and nothing more.
+
+    What it makes of a mirror image can be the mirror image of what it makes (training/mirror.py): so kernels
+    lie the same from the left and from the right, and widths are even.
+    """
 
     front_end: Literal["dense_flow", "fine_flow", "stacked_frames"]
     convolutions: tuple[tuple[int, int, int], ...]  # (kernel side, stride, channels) each
@@ -53,9 +59,17 @@ class NetworkSettings:
         """Raises InputError for what no network can be built of."""
         sizes = [size for layer in self.convolutions for size in layer] + list(self.fully_connected)
         finite = (self.input_offset, *self.bin_centre)
-        is_flow = FRONT_ENDS[self.front_end].is_flow
+        front_end = FRONT_ENDS[self.front_end]
+        strides = max(1, math.prod(stride for _, stride, _ in self.convolutions))
         for is_met, rule in (
-                (all(size > 0 for size in sizes), "convolutions and fully_connected are positive"),
+                (self.convolutions and all(size > 0 for size in sizes),
+                 "there are convolutions, and they and fully_connected are positive"),
+                (all(k >= s and (k - s) % 2 == 0 and w % 2 == 0 for k, s, w in self.convolutions),
+                 "kernels are as large as their stride or larger by an even number, and channels even"),
+                (all(size % strides == 0 for size in front_end.shape[1:]),
+                 "{} rows and {} columns can be divided by all strides".format(*front_end.shape[1:])),
+                (all(width % 2 == 0 for width in (*self.fully_connected, self.lstm_width)),
+                 "fully_connected and lstm_width are even"),
                 (1 <= self.hint_layer <= len(self.fully_connected), "hint_layer is one of fully_connected"),
                 (0 <= self.lstm_layers <= MOST_LSTM_LAYERS, f"lstm_layers is 0 to {MOST_LSTM_LAYERS}"),
                 (self.lstm_width > 0 or not self.lstm_layers, "lstm_width is positive with an LSTM"),
@@ -66,7 +80,7 @@ class NetworkSettings:
                 (all(0 < scale < math.inf for scale in (self.input_scale, *self.motion_scale)),
                  "input_scale and motion_scale are positive"),
                 (all(map(math.isfinite, finite)), "input_offset and bin_centre are finite"),
-                (not is_flow or not self.input_offset, "input_offset of flow is 0")):
+                (not front_end.is_flow or not self.input_offset, "input_offset of flow is 0")):
             if not is_met:
                 raise InputError(f"network settings: see to it that {rule}.")
 
@@ -75,13 +89,19 @@ class NetworkSettings:
         return self.fully_connected[self.hint_layer - 1]
 
     @property
+    def features(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of what the convolutions make of the input."""
+        strides = math.prod(stride for _, stride, _ in self.convolutions)
+        rows, columns = FRONT_ENDS[self.front_end].shape[1:]
+        return self.convolutions[-1][2], rows // strides, columns // strides
+
+    @property
     def weights(self) -> int:
         """How many there are in the layers whose size is set here, without biases."""
-        count, (channels, rows, columns) = 0, (CHANNELS, *FRONT_ENDS[self.front_end].shape[1:])
-        for kernel, stride, width in self.convolutions:
+        count, channels, features = 0, CHANNELS, math.prod(self.features)
+        for kernel, _, width in self.convolutions:
             count += channels * kernel**2 * width
-            channels, rows, columns = width, math.ceil(rows / stride), math.ceil(columns / stride)
-        features = channels * rows * columns
+            channels = width
         count += features * self.lstm_width * self.lstm_skip
         for _ in range(self.lstm_layers):
             count += 4 * self.lstm_width * (features + self.lstm_width)
@@ -112,13 +132,12 @@ class PoseRegressor(nn.Module):
     def __init__(self, settings: NetworkSettings):
         super().__init__()
         self.settings = settings
-        channels, rows, columns = CHANNELS, *FRONT_ENDS[settings.front_end].shape[1:]
-        layers: list[nn.Module] = []
+        layers, channels, features = [], CHANNELS, math.prod(settings.features)
         for kernel, stride, width in settings.convolutions:
-            layers += [nn.Conv2d(channels, width, kernel, stride, kernel // 2), nn.LeakyReLU(LEAK)]
-            channels, rows, columns = width, math.ceil(rows / stride), math.ceil(columns / stride)
+            padding = (kernel - stride) // 2
+            layers += [nn.Conv2d(channels, width, kernel, stride, padding), nn.LeakyReLU(LEAK)]
+            channels = width
         self.encoder = nn.Sequential(*layers, nn.Flatten())
-        features = channels * rows * columns
         self.lstm = self.skip = None
         if settings.lstm_layers:
             self.lstm = nn.LSTM(features, settings.lstm_width, settings.lstm_layers, batch_first=True)

@@ -5,6 +5,8 @@ import numpy as np
 
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL
+from distill_vo.frame import GRID
+from distill_vo.frontend import CORNER, SEEN, finer_patches_from
 from training.data.cache import PairCache
 from training.data.drives import Drive, TrueFrame
 
@@ -59,3 +61,17 @@ def seen(points: np.ndarray) -> np.ndarray:
     """Points (..., 3) in optical axes -> canonical pixels (..., 2)."""
     pixels = points @ CANONICAL.K.T
     return pixels[..., :2] / pixels[..., 2:]
+
+
+def mirrored(x: np.ndarray) -> np.ndarray:
+    """What a front end gives (..., channels, rows, columns) -> what it would of the views seen in a mirror.
+
+    Columns flipped, of flow every u and x negated. Corners of a cell stay in their order, on which nothing
+    depends.
+    """
+    flipped, end = x[..., ::-1].copy(), x.shape[-3]
+    if x.shape[-2:] == GRID[::-1]:
+        patches = finer_patches_from(end)
+        aside = *range(SEEN, patches, CORNER), *range(SEEN + 2, patches, CORNER), *range(patches, end, 2)
+        flipped[..., [0, 2, *aside], :, :] *= -1
+    return flipped

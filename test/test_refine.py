@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_up import mirrored as in_mirror
 from made_up import rays, seen
 
 from distill_vo import geometry
@@ -14,7 +15,8 @@ from distill_vo.frame import (
     road_centres,
     seen_on_road,
 )
-from distill_vo.frontend import MIRROR_SIGNS, DenseFlow, as_channels
+from distill_vo.frontend import as_channels
+from distill_vo.networks import MIRROR_SIGNS
 from distill_vo.refine import refine
 
 TRUE = np.array([0.02, -0.015, 0.9, 0.002, -0.01, 0.003])
@@ -144,7 +146,7 @@ def test_where_geometry_says_nothing_motion_and_sigma_stay_the_students():
 def test_sigma_shrinks_by_what_is_seen_and_a_mirror_changes_none_of_it(fine):
     x, said = world(TRUE, fine=fine), TRUE + 0.5 * SIGMA
     (motion,), (sigma,) = refine(x[None], said[None], SIGMA[None])
-    mirror_image = DenseFlow.mirrored(x)[None], (MIRROR_SIGNS * said)[None]
+    mirror_image = in_mirror(x)[None], (MIRROR_SIGNS * said)[None]
     (mirrored,), (of_mirrored,) = refine(*mirror_image, SIGMA[None])
     assert (sigma < 0.7 * SIGMA).all()
     np.testing.assert_allclose(mirrored, MIRROR_SIGNS * motion, atol=1e-6)

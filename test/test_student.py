@@ -19,10 +19,10 @@ from distill_vo.networks import NetworkSettings, PoseRegressor
 from distill_vo.odometry import VisualOdometry
 from distill_vo.student import Student, StudentSettings, save
 
-SETTINGS = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2,
+SETTINGS = NetworkSettings("dense_flow", ((2, 2, 4), (2, 2, 4)), (16, 16), hint_layer=2,
                            input_scale=8.0, motion_scale=(0.1, 0.1, 0.5, 0.01, 0.02, 0.01))
 
-OF_FRAMES = dataclasses.replace(SETTINGS, front_end="stacked_frames", convolutions=((7, 8, 4), (7, 8, 4)),
+OF_FRAMES = dataclasses.replace(SETTINGS, front_end="stacked_frames", convolutions=((8, 8, 4), (8, 8, 4)),
                                 input_offset=128.0, input_scale=64.0)
 
 
@@ -169,6 +169,9 @@ def hostile_file(path, **changes):
     ({"turning": []}, "turning"), ({"turning": [-1.0] * 6}, "turning"),
     ({"turning": [float("inf")] * 6}, "turning"),
     ({"squat": -0.02}, "squat"), ({"squat": float("nan")}, "squat"),
+    ({"convolutions": []}, "there are convolutions"), ({"convolutions": [[2, 0, 4]]}, "positive"),
+    ({"convolutions": [[3, 2, 4]]}, "kernels"), ({"convolutions": [[2, 2, 3]]}, "channels even"),
+    ({"convolutions": [[8, 8, 4]]}, "divided"), ({"fully_connected": [15, 16]}, "are even"),
     ({"fully_connected": [10**6, 10**6]}, "do not fit"), ({"lstm_layers": 10**9}, "lstm_layers"),
     ({"motion_scale": [1.0]}, "motion_scale"), ({"motion_scale": [1e160] * 6}, "finite"),
     ({"input_scale": 0.0}, "input_scale"),

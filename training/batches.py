@@ -32,19 +32,15 @@ class Batch:
 
 
 class Batches:
-    """The batches of one epoch after another; `rank` of `world` processes gets its share of each.
-
-    Each window comes beside its mirror image: otherwise chance would teach a network to lean to one side.
-    """
+    """The batches of one epoch after another; `rank` of `world` processes gets its share of each."""
 
     def __init__(self, cache: PairCache, batch: int, window: int, seed: int, noise_px: float = 0.0,
                  occluded: float = 0.0, rank: int = 0, world: int = 1):
         self.cache, self.size, self.window, self.seed = cache, batch, window, seed
         self.noise_px, self.occluded, self.rank, self.world = noise_px, occluded, rank, world
         self._starts = cache.windows(window)
-        if batch < 2 or batch % 2 or batch % world:
-            raise InputError(f"batch: {batch} is shared by {world} processes and by windows and their mirror "
-                             "images; give a number both can divide.")
+        if batch < 1 or batch % world:
+            raise InputError(f"batch: {batch} is shared by {world} processes; give a number they can divide.")
         if len(self) == 0:
             raise InputError(f"{cache.path}: holds {len(self._starts)} windows of {window} pairs, less than "
                              f"a batch of {batch}; prepare more data or set a smaller batch.")
@@ -53,15 +49,13 @@ class Batches:
         return len(self._starts) // self.size
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Half of all windows and their mirror images, those and in the order and with the augmentation that
-        seed and epoch determine."""
+        """All windows, each as one of its twins, in the order and with the augmentation that seed and epoch
+        determine."""
         rng = np.random.default_rng((self.seed, number))
         order = rng.permutation(self._starts)
-        pairs = self.size // 2
         for i in range(len(self)):
-            rows = order[i * pairs:(i + 1) * pairs].repeat(2)
-            twin = 2 * rng.integers(TWINS[self.cache.front_end] // 2, size=pairs).repeat(2)
-            twin[1::2] += 1
+            rows = order[i * self.size:(i + 1) * self.size]
+            twin = rng.integers(TWINS[self.cache.front_end], size=self.size)
             seed = rng.integers(2**63)
             share = slice(self.rank, None, self.world)
             yield self._load(rows[share], twin[share], (seed, self.rank))

@@ -22,8 +22,9 @@ from distill_vo.student import load_network
 from training import objectives, shapes
 from training.data.cache import PairCache
 from training.hints import TeacherOutputs, teacher_outputs
+from training.mirror import untrained
 from training.objectives import ObjectiveSettings
-from training.results import fit_to, save_run
+from training.results import save_run
 from training.train import TrainingSettings, fabric_for, train
 from training.validate import forward_tracks, predict, seen
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     shape = _shape(settings, taught)
     cache = PairCache.open(args.cache, FRONT_ENDS[shape.front_end].networks_see)
     validation = PairCache.open(args.validation, shape.front_end)
-    network = PoseRegressor(fit_to(shape, cache))
+    network = untrained(shape, cache)
     fits = taught is not None and shape.hint_width == taught.hint_width
     if settings.objective.hint != "none" and not fits:
         raise InputError(f"{args.settings}: the guided layer has {shape.hint_width} outputs, the teacher's "

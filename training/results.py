@@ -6,24 +6,18 @@ import platform
 import shlex
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from distill_vo.networks import NetworkSettings, PoseRegressor, count_parameters
+from distill_vo.networks import PoseRegressor, count_parameters
 from distill_vo.student import Student, StudentSettings, save
 from distill_vo.trajectory import write_whole
 from training.calibrate import calibrated
 from training.data.cache import PairCache
 from training.validate import forward_drives, motions_by, predict, validate
-
-
-def fit_to(shape: NetworkSettings, cache: PairCache) -> NetworkSettings:
-    """The network's settings with outputs scaled to the motions it is going to see."""
-    spread, mean = cache.motions.std(axis=0), cache.motions.mean(axis=0)
-    return replace(shape, motion_scale=tuple(map(float, spread)), bin_centre=tuple(map(float, mean)))
 
 
 def save_run(out: Path, name: str, network: PoseRegressor, settings, cache: PairCache, validation: PairCache,

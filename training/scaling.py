@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from distill_vo.networks import PoseRegressor
 from distill_vo.student import load_network
 from distill_vo.trajectory import write_whole
 from training import objectives, shapes
 from training.data.cache import PairCache, Track, write_index
 from training.data.drive import DT
 from training.hints import teacher_outputs
+from training.mirror import untrained
 from training.objectives import ObjectiveSettings
-from training.results import fit_to, provenance
+from training.results import provenance
 from training.train import TrainingSettings, fabric_for, train
 
 SIZES = (5_000, 20_000, 80_000)
@@ -73,7 +73,7 @@ def _measure(teacher: Path, folder: Path) -> dict:
     cache, settings = PairCache.open(folder / "cache", shape.front_end), ObjectiveSettings()
     outputs = teacher_outputs(teacher, cache, settings.rotation_weight, "cpu")
     objectives.set_trust(outputs, settings)
-    network = PoseRegressor(fit_to(shapes.student(shape, shapes.RATES[-1]), cache))
+    network = untrained(shapes.student(shape, shapes.RATES[-1]), cache)
     how = TrainingSettings(epochs=2)
     train(network, objectives.regression(settings, outputs, network), how, cache, None, folder / "run",
           fabric_for(how), {})

@@ -22,19 +22,20 @@ BINS = 61  # of each axis, where motions are classified
 # makes: with 0.25 neither was learned at all.
 TEACHERS = {
     "dense_flow": NetworkSettings(
-        "dense_flow", ((3, 1, 32), (3, 2, 64), (3, 2, 96), (3, 1, 128)), (256, 128), hint_layer=1,
+        "dense_flow", ((3, 1, 32), (2, 2, 64), (2, 2, 96), (3, 1, 128)), (256, 128), hint_layer=1,
         lstm_layers=2, lstm_width=320, lstm_skip=True, input_scale=8.0),
-    # The encoder is FlowNet-S's, as in DeepVO and ESP-VO; the LSTM's width makes 33 M of the whole.
+    # The encoder is FlowNet-S's, as in DeepVO and ESP-VO, but for strided kernels wider by one, which lie the
+    # same from the left and from the right; the LSTM's width makes 33 M of the whole.
     "stacked_frames": NetworkSettings(
-        "stacked_frames", ((7, 2, 64), (5, 2, 128), (5, 2, 256), (3, 1, 256), (3, 2, 512), (3, 1, 512),
-                           (3, 2, 512), (3, 1, 512), (3, 2, 1024)), (256, 128), hint_layer=1,
-        lstm_layers=2, lstm_width=146, dropout=0.25, input_offset=128.0, input_scale=64.0),
+        "stacked_frames", ((8, 2, 64), (6, 2, 128), (6, 2, 256), (3, 1, 256), (4, 2, 512), (3, 1, 512),
+                           (4, 2, 512), (3, 1, 512), (4, 2, 1024)), (256, 128), hint_layer=1,
+        lstm_layers=2, lstm_width=92, dropout=0.25, input_offset=128.0, input_scale=64.0),
 }
 
 # Students before their widths are fitted: no LSTM, the last convolutions gone, more fully connected layers.
 STUDENT_CONVOLUTIONS = {
-    "dense_flow": ((3, 1, 16), (3, 2, 32), (3, 2, 96)),
-    "stacked_frames": ((7, 2, 32), (5, 2, 64), (5, 2, 128), (3, 2, 128), (3, 2, 256), (3, 2, 256)),
+    "dense_flow": ((3, 1, 16), (2, 2, 32), (2, 2, 96)),
+    "stacked_frames": ((8, 2, 32), (6, 2, 64), (6, 2, 128), (4, 2, 128), (4, 2, 256), (4, 2, 256)),
 }
 
 
@@ -53,7 +54,7 @@ def student(teacher: NetworkSettings, rate: float) -> NetworkSettings:
 
     def scaled(factor: float) -> NetworkSettings:
         def width(of: int) -> int:
-            return max(1, round(of * factor))
+            return 2 * max(1, round(of * factor / 2))
 
         convolutions = tuple((k, s, width(c)) for k, s, c in STUDENT_CONVOLUTIONS[sees])
         before = (width(128),) * (guided - 1)
@@ -64,10 +65,10 @@ def student(teacher: NetworkSettings, rate: float) -> NetworkSettings:
     while high - low > 1e-4:
         middle = (low + high) / 2
         low, high = (middle, high) if parameters(scaled(middle)) < target else (low, middle)
-    # Widths are whole numbers: what is still missing goes into the first fully connected layer.
+    # Widths are even numbers: what is still missing goes into the first fully connected layer.
     settings = scaled(low)
     first = settings.fully_connected[0]
-    best = min(range(max(1, first - 8), first + 9), key=lambda n: abs(
+    best = min(range(max(2, first - 8), first + 9, 2), key=lambda n: abs(
         parameters(_with_first(settings, n)) - target))
     settings = _with_first(settings, best)
     missed = abs(parameters(settings) - target) / parameters(teacher)

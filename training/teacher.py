@@ -11,11 +11,12 @@ from typing import Literal
 
 from distill_vo import settings as typed
 from distill_vo.errors import InputError
-from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.networks import NetworkSettings
 from training import objectives, shapes
 from training.data.cache import PairCache
+from training.mirror import untrained
 from training.objectives import ObjectiveSettings
-from training.results import fit_to, save_run
+from training.results import save_run
 from training.train import TrainingSettings, fabric_for, train
 
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     validation = PairCache.open(args.validation, settings.front_end)
     # Its bins are what soft_target imitates; they only describe the motion and do not shape the features.
     shape = replace(settings.network or shapes.TEACHERS[settings.front_end], bins=shapes.BINS)
-    network = PoseRegressor(fit_to(shape, cache))
+    network = untrained(shape, cache)
     objective = objectives.regression(settings.objective, None, network)
     network = train(network, objective, settings.training, cache, validation, args.out / "training", fabric,
                     {"objective": asdict(settings.objective)})

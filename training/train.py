@@ -25,6 +25,7 @@ from distill_vo.networks import PoseRegressor, Regression
 from distill_vo.trajectory import whole_file, write_whole
 from training.batches import Batch, Batches
 from training.data.cache import PairCache
+from training.mirror import symmetrise
 from training.validate import forward_tracks, motions_by, validate
 
 # Named losses of a batch, each a mean over its samples; what is descended is their sum.
@@ -101,6 +102,7 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
             fabric.backward(sum(losses.values()))
             fabric.clip_gradients(model, optimizer, max_norm=settings.clip_norm)
             optimizer.step()
+            symmetrise(network)
             optimizer.zero_grad()
             schedule.step()
             average.update_parameters(network)

@@ -1,4 +1,4 @@
-"""Twins of frame pairs: the same pair seen in a mirror and by cameras mounted a little askew.
+"""Twins of frame pairs: the same pair seen by cameras mounted a little askew.
 
 A camera's pitch tells the scale: by half a degree of it the road seems a tenth longer or shorter; its yaw is
 taken for drift or a turn. One pair does not show them, the way the camera goes does, and the odometry turns
@@ -8,7 +8,7 @@ A turned camera sees what the other sees along other rays: its flow follows from
 of a twin sweep slowly along the pairs of a cache, each the same whenever it is asked for: what a teacher says
 of a twin is computed once.
 
-Twin t is mirrored where t is odd and has mounting t // 2, of which the first is level.
+The first of a pair's twins is level. Mirror images no network need be shown, see mirror.py.
 """
 
 import numpy as np
@@ -29,7 +29,6 @@ from distill_vo.frame import (
 )
 from distill_vo.frontend import (
     FRONT_ENDS,
-    MIRROR_SIGNS,
     SEEN,
     as_channels,
     corners_in,
@@ -38,7 +37,7 @@ from distill_vo.frontend import (
 )
 from training.data.cache import PairCache
 
-TWINS = {"dense_flow": 6, "fine_flow": 6, "stacked_frames": 2}
+TWINS = {"dense_flow": 3, "fine_flow": 3, "stacked_frames": 1}
 SWEEP_DEG = np.array([0.3, 0.5, 0.8])  # of pitch, yaw and roll to either side
 SWEEP_PAIRS = np.array([89.0, 127.0, 151.0])  # of a sweep there and back
 SWEEP_PHASES = np.array([[0.0, 0.3, 0.6], [0.5, 0.8, 0.1]])  # of the second and third mounting
@@ -46,14 +45,10 @@ SWEEP_PHASES = np.array([[0.0, 0.3, 0.6], [0.5, 0.8, 0.1]])  # of the second and
 
 def twins(cache: PairCache, rows: np.ndarray, twin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What a network sees, float32 (B, C, H, W), and motions (B, 6) of the twins (B,) of rows (B,)."""
-    if FRONT_ENDS[cache.front_end].is_flow:
-        R = mounting(rows, twin) @ looking(cache.turn[rows])
-        inputs, motions = _seen_turned(cache.inputs[rows][:, :SEEN], cache.motions[rows], R)
-    else:
-        inputs, motions = cache.inputs[rows].astype(np.float32), np.array(cache.motions[rows])
-    mirror = twin % 2 == 1
-    inputs[mirror] = FRONT_ENDS[cache.front_end].mirrored(inputs[mirror])
-    return inputs, _in_mirror(motions, twin)
+    if not FRONT_ENDS[cache.front_end].is_flow:
+        return cache.inputs[rows].astype(np.float32), np.array(cache.motions[rows])
+    R = mounting(rows, twin) @ looking(cache.turn[rows])
+    return _seen_turned(cache.inputs[rows][:, :SEEN], cache.motions[rows], R)
 
 
 def levelled(cache: PairCache, rows: slice,
@@ -70,12 +65,7 @@ def levelled(cache: PairCache, rows: slice,
 
 def moved_by_twins(motions: np.ndarray, rows: np.ndarray, twin: np.ndarray) -> np.ndarray:
     """Motions (B, 6) of rows (B,), as levelled cameras say them -> the same motions said by their twins."""
-    return _in_mirror(_turned_motions(motions, mounting(rows, twin)), twin)
-
-
-def _in_mirror(motions: np.ndarray, twin: np.ndarray) -> np.ndarray:
-    """The motions (B, 6), mirrored where the twin (B,) is."""
-    return np.where((twin % 2 == 1)[:, None], MIRROR_SIGNS * motions, motions)
+    return _turned_motions(motions, mounting(rows, twin))
 
 
 def _seen_turned(inputs: np.ndarray, motions: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,8 +79,8 @@ def _turned_motions(motions: np.ndarray, R: np.ndarray) -> np.ndarray:
 
 def mounting(rows: np.ndarray, twin: np.ndarray) -> np.ndarray:
     """Rotations (B, 3, 3) from the drive's levelled camera to the one of the twin."""
-    turns = rows[:, None] / SWEEP_PAIRS + SWEEP_PHASES[twin // 2 - 1]
-    askew = (twin >= 2)[:, None]
+    turns = rows[:, None] / SWEEP_PAIRS + SWEEP_PHASES[twin - 1]
+    askew = (twin >= 1)[:, None]
     return geometry.rotation_exp(np.radians(askew * SWEEP_DEG * np.sin(2 * np.pi * turns)))
 
 

@@ -134,7 +134,7 @@ def calibrate(info) -> None:
 
 
 # -- files -----------------------------------------------------------------------------------------
-NETWORK = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2, input_scale=8.0)
+NETWORK = NetworkSettings("dense_flow", ((2, 2, 4), (2, 2, 4)), (16, 16), hint_layer=2, input_scale=8.0)
 CALIBRATION = b"""image_width: 640
 image_height: 192
 camera_name: front

@@ -86,7 +86,7 @@ def run(tmp_path):
 def model(tmp_path_factory) -> Path:
     """A student that has learned nothing; the facts tested here hold for any."""
     torch.manual_seed(0)
-    settings = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 4)), (16, 16), hint_layer=2, input_scale=8.0,
+    settings = NetworkSettings("dense_flow", ((2, 2, 4), (2, 2, 4)), (16, 16), hint_layer=2, input_scale=8.0,
                                motion_scale=(0.1, 0.1, 0.5, 0.01, 0.02, 0.01))
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save(path, PoseRegressor(settings), StudentSettings(settings))

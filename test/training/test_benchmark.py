@@ -69,7 +69,7 @@ def test_a_folder_without_sequences_is_refused(tmp_path):
 
 def test_a_teacher_at_the_wheel_remembers_the_pairs_before(tmp_path):
     torch.manual_seed(0)
-    shape = NetworkSettings("dense_flow", ((3, 2, 4),), (16,), hint_layer=1, lstm_layers=1, lstm_width=8)
+    shape = NetworkSettings("dense_flow", ((2, 2, 4),), (16,), hint_layer=1, lstm_layers=1, lstm_width=8)
     save(tmp_path / "teacher.safetensors", PoseRegressor(shape), StudentSettings(shape))
     pair = np.random.default_rng(0).normal(0, 3, DenseFlow.shape).astype(np.float32)
     pair[8] = 1  # corners that were found

@@ -12,7 +12,7 @@ from training import calibrate
 from training.calibrate import FOCAL_ERROR, HEIGHT_ERROR, LENGTHS, error_model, mistaken
 from training.validate import Seen
 
-SETTINGS = NetworkSettings("dense_flow", ((3, 2, 4),), (16,), hint_layer=1)
+SETTINGS = NetworkSettings("dense_flow", ((2, 2, 4),), (16,), hint_layer=1)
 
 
 def test_processes_that_errors_were_drawn_from_are_found():

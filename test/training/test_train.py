@@ -12,18 +12,18 @@ import torch
 import yaml
 
 from distill_vo.errors import InputError
-from distill_vo.networks import NetworkSettings, PoseRegressor
+from distill_vo.networks import NetworkSettings
 from distill_vo.student import Student, load_network
 from training import __main__ as cli
 from training import hints, objectives
 from training.hints import teacher_outputs
+from training.mirror import untrained
 from training.objectives import ObjectiveSettings
-from training.results import fit_to
 from training.train import TrainingSettings, fabric_for, train
 from training.twins import levelled
 from training.validate import predict, said_by, seen
 
-STUDENT = NetworkSettings("dense_flow", ((3, 2, 4), (3, 2, 8)), (16, 24, 16), hint_layer=2, input_scale=3.0)
+STUDENT = NetworkSettings("dense_flow", ((2, 2, 8), (2, 2, 16)), (16, 24, 16), hint_layer=2, input_scale=3.0)
 TEACHER = replace(STUDENT, fully_connected=(24, 16), hint_layer=1, lstm_layers=2, lstm_width=16)
 SETTINGS = TrainingSettings(epochs=4, batch=32, learning_rate=5e-3, seed=3)
 FIGURES = ("student", "sigma", "rpe_t_m", "rpe_r_deg")
@@ -32,7 +32,7 @@ ALONE = ObjectiveSettings("student_only", "none", rotation_weight=1000.0)
 
 def fit(cache, validation, out, settings=SETTINGS, shape=STUDENT, alone=ALONE):
     torch.manual_seed(0)
-    network = PoseRegressor(fit_to(shape, cache))
+    network = untrained(shape, cache)
     objective = objectives.regression(alone, None, network)
     return train(network, objective, settings, cache, validation, out, fabric_for(settings),
                  {"objective": asdict(alone)})
