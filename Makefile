@@ -22,9 +22,10 @@ TRAIN  := $(RUN) -m torch.distributed.run --standalone --nproc-per-node $(PROCES
 demo: $(VENV)/.installed
 	@$(RUN) -m training demo $(SEQUENCE)
 
-# Only the plugins named here: those that ROS 2 and colcon bring would load themselves.
+# Only the plugins named here: those that ROS 2 and colcon bring would load themselves. One thread for each
+# process, or they wait for each other's.
 test: $(VENV)/.installed
-	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(RUN) -m pytest -p xdist -n 2 -q $(TESTS)
+	@OMP_NUM_THREADS=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(RUN) -m pytest -p xdist -n 2 -q $(TESTS)
 
 # Where it was stopped, the same command goes on. With KITTI_ROOT set the card has figures of real roads too.
 model: $(VENV)/.installed

@@ -22,7 +22,7 @@ from distill_vo.networks import (
     PoseRegressor,
 )
 
-# Larger matrices OpenBLAS would multiply with a vector by several threads.
+# Larger matrices OpenBLAS would multiply with a vector by several threads; with others only if far larger.
 ONE_THREAD = 9000
 
 

@@ -22,6 +22,7 @@ LEAK = 0.1  # slope of the rectifiers below zero
 SIGMA_FLOOR = -4.0  # log of the smallest sigma, in motion_scale: nothing is measured to the last digit
 BIN_RANGE = 3.0  # motion_scale to either side
 MOST_LSTM_LAYERS = 8
+LARGEST_KERNEL = 16  # a small file could ask for much memory otherwise
 CHANNELS = 6  # that the encoder sees, of either front end
 NEAR_ROAD = slice(6, None), slice(6, 34)  # rows and columns: 18 to 6 m ahead, 4 m to either side
 SHORTEST_UNIT_M = 0.2
@@ -66,6 +67,8 @@ class NetworkSettings:
                  "there are convolutions, and they and fully_connected are positive"),
                 (all(k >= s and (k - s) % 2 == 0 and w % 2 == 0 for k, s, w in self.convolutions),
                  "kernels are as large as their stride or larger by an even number, and channels even"),
+                (all(kernel <= LARGEST_KERNEL for kernel, _, _ in self.convolutions),
+                 f"kernels are at most {LARGEST_KERNEL}"),
                 (all(size % strides == 0 for size in front_end.shape[1:]),
                  "{} rows and {} columns can be divided by all strides".format(*front_end.shape[1:])),
                 (all(width % 2 == 0 for width in (*self.fully_connected, self.lstm_width)),

@@ -65,8 +65,8 @@ class Student:
     """A loaded student. Call it with what the front end makes of two frames."""
 
     def __init__(self, network: PoseRegressor, settings: StudentSettings, name: str, digest: str = "",
-                 device: str = "cpu"):
-        self.name, self.digest, self.device, self.settings = name, digest, device, settings
+                 device: str | torch.device = "cpu"):
+        self.name, self.digest, self.device, self.settings = name, digest, str(device), settings
         self.front_end = FRONT_ENDS[settings.network.front_end]()
         self.network = network.to(device).eval()
         self.errors, self.squat = settings.errors, settings.squat
@@ -115,7 +115,7 @@ class Student:
         try:
             with np.errstate(all="ignore"):
                 is_usable = np.isfinite(student(np.zeros(student.front_end.shape, np.float32))).all()
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             is_usable = False
         if not is_usable:
             raise InputError(f"{path}: does not make finite motions of what its front end gives; export the "

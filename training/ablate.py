@@ -156,7 +156,7 @@ def _teacher_line(file: Path, teacher: PoseRegressor, validation: PairCache) -> 
 
 @torch.inference_mode()
 def _time(table: list[dict], args: argparse.Namespace, repeats: int = 50) -> None:
-    """Milliseconds a frame of each shape of network, in turns on one core, so that they compare."""
+    """Milliseconds a frame of each shape of network in PyTorch, in turns on one core: so they compare."""
     torch.set_num_threads(1)
     files = {line["parameters"]: line["file"] for line in table}
     networks = {count: load_network(file)[0].eval() for count, file in files.items()}

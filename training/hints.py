@@ -25,7 +25,7 @@ from distill_vo.trajectory import whole_file, write_whole
 from training import losses, validate
 from training.batches import Batch
 from training.data.cache import PairCache, file_digest, join_digests
-from training.twins import SWEEP_DEG, TWINS, moved_by_twins, twins
+from training.twins import SWEEP_DEG, SWEEP_PAIRS, SWEEP_PHASES, TWINS, moved_by_twins, twins
 from training.validate import chunks, said_by, seen
 
 
@@ -76,7 +76,7 @@ def teacher_outputs(teacher: Path, cache: PairCache, rotation_weight: float, dev
     imitate: which motions, see ObjectiveSettings.
     """
     network, settings, digest = load_network(teacher)
-    turns = cache.turn.tobytes() + SWEEP_DEG.tobytes()
+    turns = b"".join(part.tobytes() for part in (cache.turn, SWEEP_DEG, SWEEP_PAIRS, SWEEP_PHASES))
     key = hashlib.sha256(f"{digest} {cache.digest} ".encode() + turns).hexdigest()[:16]
     folder = cache.path / f"teacher-{key}"
     with FileLock(cache.path / "teacher.lock"):  # another process may be at it

@@ -27,7 +27,7 @@ def untrained(shape: NetworkSettings, cache: PairCache) -> PoseRegressor:
     symmetrise(network)
     with torch.no_grad():
         for weight in network.parameters():
-            weight.mul_(math.sqrt(2))  # means of two are smaller by so much
+            weight.mul_(math.sqrt(2))  # means of two by chance are smaller by so much
     return network
 
 

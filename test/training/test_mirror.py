@@ -7,6 +7,7 @@ import pytest
 import torch
 from made_up import mirrored
 
+from distill_vo import geometry
 from distill_vo.networks import MIRROR_SIGNS, NetworkSettings, PoseRegressor
 from training.mirror import symmetrise
 
@@ -33,6 +34,13 @@ def test_a_mirror_image_moves_mirrored(settings):
     torch.testing.assert_close(of_mirrored.log_sigma, said.log_sigma)
     half = said.hint.shape[-1] // 2
     torch.testing.assert_close(of_mirrored.hint, said.hint.roll(half, -1), rtol=1e-4, atol=1e-5)
+
+
+def test_mirrored_motion_is_the_motion_reflected_at_the_vertical_plane():
+    p = np.array([0.1, 0.2, 0.9, 0.01, 0.05, -0.02])
+    reflection = np.diag([-1.0, 1, 1, 1])
+    np.testing.assert_allclose(geometry.from_motion(MIRROR_SIGNS * p),
+                               reflection @ geometry.from_motion(p) @ reflection, atol=1e-15)
 
 
 def test_what_is_symmetric_stays_as_it_is():

@@ -17,7 +17,7 @@ from distill_vo.student import Student, load_network
 from training import __main__ as cli
 from training import hints, objectives
 from training.hints import teacher_outputs
-from training.mirror import untrained
+from training.mirror import symmetrise, untrained
 from training.objectives import ObjectiveSettings
 from training.train import TrainingSettings, fabric_for, train
 from training.twins import levelled
@@ -126,6 +126,16 @@ def test_students_of_every_kind_come_out_as_files_that_drive(tmp_path, cache, va
     assert distil(tmp_path, cache, validation, teacher, **objective) == 0
     motion, sigma = Student.load(tmp_path / "student" / "student.safetensors", "cpu")(cache.inputs[0])
     assert np.isfinite(motion).all() and (sigma > 0).all()
+
+
+@pytest.mark.parametrize("stages", ["two", "joint"])
+def test_what_has_learned_leans_to_no_side(tmp_path, cache, validation, teacher, stages):
+    assert distil(tmp_path, cache, validation, teacher, objective="attentive", hint="aht", stages=stages) == 0
+    for file in (teacher, tmp_path / "student" / "student.safetensors"):
+        network, symmetric = load_network(file)[0], load_network(file)[0]
+        symmetrise(symmetric)
+        for weight, expected in zip(network.parameters(), symmetric.parameters(), strict=True):
+            torch.testing.assert_close(weight, expected, rtol=0, atol=0)
 
 
 def test_the_guided_layers_are_left_alone_in_the_second_stage(tmp_path, cache, validation, teacher):
