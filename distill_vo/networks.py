@@ -61,7 +61,6 @@ class NetworkSettings:
         sizes = [size for layer in self.convolutions for size in layer] + list(self.fully_connected)
         finite = (self.input_offset, *self.bin_centre)
         front_end = FRONT_ENDS[self.front_end]
-        strides = max(1, math.prod(stride for _, stride, _ in self.convolutions))
         for is_met, rule in (
                 (self.convolutions and all(size > 0 for size in sizes),
                  "there are convolutions, and they and fully_connected are positive"),
@@ -69,7 +68,7 @@ class NetworkSettings:
                  "kernels are as large as their stride or larger by an even number, and channels even"),
                 (all(kernel <= LARGEST_KERNEL for kernel, _, _ in self.convolutions),
                  f"kernels are at most {LARGEST_KERNEL}"),
-                (all(size % strides == 0 for size in front_end.shape[1:]),
+                (all(size % max(1, self.stride) == 0 for size in front_end.shape[1:]),
                  "{} rows and {} columns can be divided by all strides".format(*front_end.shape[1:])),
                 (all(width % 2 == 0 for width in (*self.fully_connected, self.lstm_width)),
                  "fully_connected and lstm_width are even"),
@@ -92,11 +91,15 @@ class NetworkSettings:
         return self.fully_connected[self.hint_layer - 1]
 
     @property
+    def stride(self) -> int:
+        """Of all convolutions together."""
+        return math.prod(stride for _, stride, _ in self.convolutions)
+
+    @property
     def features(self) -> tuple[int, int, int]:
         """Channels, rows and columns of what the convolutions make of the input."""
-        strides = math.prod(stride for _, stride, _ in self.convolutions)
         rows, columns = FRONT_ENDS[self.front_end].shape[1:]
-        return self.convolutions[-1][2], rows // strides, columns // strides
+        return self.convolutions[-1][2], rows // self.stride, columns // self.stride
 
     @property
     def weights(self) -> int:

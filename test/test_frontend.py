@@ -173,10 +173,12 @@ def test_the_mirrored_grid_is_the_flow_of_mirrored_images(image, other, channels
     assert np.abs(difference[channels, 1:-1, 3:-3]).mean() < 0.2
 
 
-def test_stacked_frames_are_the_colours_of_both():
+def test_stacked_frames_in_a_mirror_are_the_stacked_mirrored_frames():
     a, b = np.random.default_rng(0).integers(0, 256, (2, 192, 640, 3), np.uint8)
-    see = CanonicalView(CANONICAL, "colour")
-    np.testing.assert_array_equal(StackedFrames()(see(a), see(b)), np.dstack([a, b]).transpose(2, 0, 1))
+    stack, see = StackedFrames(), CanonicalView(CANONICAL, "colour")
+    stacked, in_mirror = stack(see(a), see(b)), stack(see(a[:, ::-1]), see(b[:, ::-1]))
+    np.testing.assert_array_equal(in_mirror, mirrored(stacked))
+    np.testing.assert_array_equal(stacked, np.dstack([a, b]).transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize(("front_end", "most"), [(DenseFlow, 0.02), (FineFlow, 0.002)])  # share of corners

@@ -9,6 +9,7 @@ Source: Cohen, Welling, "Group Equivariant Convolutional Networks", ICML 2016, o
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,52 +35,74 @@ def untrained(shape: NetworkSettings, cache: PairCache) -> PoseRegressor:
 @torch.no_grad()
 def symmetrise(network: PoseRegressor) -> None:
     """Make each weight the mean of itself and its mirror image."""
-    for weight, mirrored in _mirrored(network):
+    for weight, mirrored in _in_mirror(network):
         weight.add_(mirrored).div_(2)
 
 
-def _mirrored(network: PoseRegressor) -> Iterator[tuple[Tensor, Tensor]]:
+def _in_mirror(network: PoseRegressor) -> Iterator[tuple[Tensor, Tensor]]:
     """All weights and biases, and their mirror images."""
-    settings = network.settings
-    signs = torch.from_numpy(MIRROR_SIGNS).to(network.motion_scale)
+    settings, signs = network.settings, torch.from_numpy(MIRROR_SIGNS).to(network.motion_scale)
     is_flow = FRONT_ENDS[settings.front_end].is_flow  # u, v, u, ...: each u changes its sign
     of_seen = signs.new_tensor([-1.0, 1.0] * (CHANNELS // 2) if is_flow else [1.0] * CHANNELS)
     for layer in (part for part in network.encoder if isinstance(part, nn.Conv2d)):
-        is_first, flipped = layer is network.encoder[0], layer.weight.flip(-1)
-        flipped = flipped * of_seen[:, None, None] if is_first else flipped[:, _halves(layer.in_channels)]
-        yield layer.weight, flipped[_halves(layer.out_channels)]
-        yield layer.bias, layer.bias[_halves(layer.out_channels)]
-    channels, rows, columns = settings.features
-    inputs = torch.arange(channels * rows * columns).reshape(settings.features)
-    inputs = inputs[_halves(channels)].flip(-1).flatten()
+        outputs, columns = _halves(layer.out_channels), _Side((layer.kernel_size[1],), (0,))
+        weight, inputs = layer.weight, _halves(layer.in_channels)
+        if layer is network.encoder[0]:
+            weight, inputs = weight * of_seen[:, None, None], _as_they_are(layer.in_channels)
+        yield layer.weight, _mirrored(weight, outputs, inputs, _as_they_are(layer.kernel_size[0]), columns)
+        yield layer.bias, _mirrored(layer.bias, outputs)
+    channels, *grid = settings.features
+    inputs = _Side((2, channels // 2, *grid), (0, 3))
     if network.skip is not None:
         yield from _of_linear(network.skip, _halves(settings.lstm_width), inputs)
     for number in range(settings.lstm_layers):
         state = _halves(settings.lstm_width)
-        gates = torch.arange(4 * len(state)).reshape(4, -1)[:, state].flatten()
+        gates = _Side((4, *state.shape), (1,))
         for kind, of in (("ih", inputs), ("hh", state)):
             weight, bias = (getattr(network.lstm, f"{name}_{kind}_l{number}") for name in ("weight", "bias"))
-            yield weight, weight[gates][:, of]
-            yield bias, bias[gates]
+            yield weight, _mirrored(weight, gates, of)
+            yield bias, _mirrored(bias, gates)
         inputs = state
     for layer, *_ in network.fully_connected:
         yield from _of_linear(layer, _halves(layer.out_features), inputs)
         inputs = _halves(layer.out_features)
-    yield from _of_linear(network.log_sigma, torch.arange(MOTION), inputs)
+    yield from _of_linear(network.log_sigma, _as_they_are(MOTION), inputs)
     if network.motion is not None:
-        yield network.motion.weight, signs[:, None] * network.motion.weight[:, inputs]
-        yield network.motion.bias, signs * network.motion.bias
+        (weight, mirrored), (bias, _) = _of_linear(network.motion, _as_they_are(MOTION), inputs)
+        yield weight, signs[:, None] * mirrored
+        yield bias, signs * bias
     if network.logits is not None:
-        bins = torch.arange(MOTION * settings.bins).reshape(MOTION, -1)
-        bins = torch.where(signs.cpu()[:, None] < 0, bins.flip(1), bins).flatten()
-        yield from _of_linear(network.logits, bins, inputs)
+        order = torch.arange(MOTION * settings.bins, device=signs.device).reshape(MOTION, -1)
+        order = torch.where(signs[:, None] < 0, order.flip(1), order).flatten()
+        for part, mirrored in _of_linear(network.logits, _as_they_are(len(order)), inputs):
+            yield part, mirrored[order]
 
 
-def _halves(count: int) -> Tensor:
-    """Which of so many channels or outputs is in the place of each, in a mirror."""
-    return torch.arange(count).roll(count // 2)
+class _Side(NamedTuple):
+    """One dimension of a weight: the shape it has when taken apart, and what of that a mirror flips."""
+
+    shape: tuple[int, ...]
+    flips: tuple[int, ...]
 
 
-def _of_linear(layer: nn.Linear, outputs: Tensor, inputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    yield layer.weight, layer.weight[outputs][:, inputs]
-    yield layer.bias, layer.bias[outputs]
+def _halves(count: int) -> _Side:
+    """Two halves that change places."""
+    return _Side((2, count // 2), (0,))
+
+
+def _as_they_are(count: int) -> _Side:
+    return _Side((count,), ())
+
+
+def _mirrored(weight: Tensor, *sides: _Side) -> Tensor:
+    """The weight in a mirror; sides: its dimensions."""
+    shape, flips = [], []
+    for side in sides:
+        flips += [len(shape) + flip for flip in side.flips]
+        shape += side.shape
+    return weight.reshape(shape).flip(flips).reshape(weight.shape)
+
+
+def _of_linear(layer: nn.Linear, outputs: _Side, inputs: _Side) -> Iterator[tuple[Tensor, Tensor]]:
+    yield layer.weight, _mirrored(layer.weight, outputs, inputs)
+    yield layer.bias, _mirrored(layer.bias, outputs)

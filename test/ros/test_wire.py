@@ -132,26 +132,32 @@ def test_another_dds_implementation_reads_odometry_and_transforms(readers, run, 
 
     numbers = count()
 
-    def listen() -> bool:
-        """Whether both have heard of the last seven images."""
+    def listen() -> tuple[int, int]:
         seen.update((tuple(values(m.header)), m) for m in odom.take(100))
         transforms.update((tuple(values(t.header)), t) for m in tf.take(100) for t in m.transforms)
-        last = {tuple(values(message.header)) for message in robot.odometry[-7:]}
-        return len(last) == 7 and last <= seen.keys() & transforms.keys()
+        return len(seen), len(transforms)
 
-    def hear() -> bool:
+    def both_hear() -> bool:
         # One image after another: a writer may know of a reader later than the reader of it.
-        if not listen():
-            robot.show(next(numbers))
-            robot.executor.spin_once(0.02)
-        return listen()
+        robot.show(next(numbers))
+        robot.executor.spin_once(0.02)
+        return all(listen()) and len(robot.odometry) > 0
+
+    def heard_the_last(images: int) -> bool:
+        listen()
+        last = {tuple(values(message.header)) for message in robot.odometry[-images:]}
+        return len(last) == images and last <= seen.keys() & transforms.keys()
 
     node = run(NODE, "--ros-args", "-p", f"model:={model}")
     robot.mount_camera()
     assert robot.meets_node(), node.log
     robot.calibrate()
     assert robot.until(lambda: bool(odom.get_matched_publications() and tf.get_matched_publications()))
-    assert robot.until(hear), node.log
+    assert robot.until(both_hear), node.log
+    for k in range(first := next(numbers), first + 7):
+        assert robot.show_and_wait(k), node.log
+    assert robot.until(lambda: heard_the_last(7)), node.log
+    assert max(listen()) <= first + 7  # of each image once at most
 
     for message in robot.odometry[-7:]:  # as rclpy has heard them
         key = tuple(values(message.header))
