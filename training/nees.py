@@ -6,8 +6,8 @@ Of an error e with covariance C, e' C^-1 e follows a chi-square distribution of 
 is true: its mean over independent drives lies within the band 95 times out of 100. On each street height,
 mounting and focal length of the camera are told a little wrong, as on a robot (training/calibrate.py). With
 KITTI_ROOT set, the figures of the real recordings there are added as a check; nothing was fitted to them.
-Where the truth was interpolated from GPS and IMU its own error is of the size of a student's, and shares are
-added that allow for it; KITTI's official poses are taken as exact.
+The rotations of GPS and IMU have errors as large as a student's; they are measured (training/truth.py), and
+shares that allow for them are added.
 Source: Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and Navigation", 2001, 5.4.2.
 """
 
@@ -30,16 +30,15 @@ from distill_vo.sources import Source
 from distill_vo.student import DEFAULT, Student
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
-from training.benchmark import interpolated, sequences
+from training.benchmark import sequences
 from training.calibrate import FOCAL_ERROR, HEIGHT_ERROR, MOUNTING_ERROR_RAD
 from training.data.cache import turn_of
 from training.data.rehearsal import RehearsalSettings, render_sequence
 from training.results import provenance
+from training.truth import truth_sigma
 
 STREETS = RehearsalSettings(seed=50_000, frames=400)  # a seed that nothing else uses
 DIMENSIONS, LEVEL = 6, 0.95
-# One sigma of each axis: interpolated rotations are good to about 0.06 degrees a frame, says who made them.
-INTERPOLATED_RAD = np.radians(0.06) / np.sqrt(3)
 SETTLED = 200  # frames after which a view is as level as it gets
 SHOWN = (1, 10, 50, 100, 200, 399)  # frames after the start
 
@@ -106,17 +105,18 @@ def real_check(student: Student, root: Path) -> dict:
 
     A recording is a single drive, so its mean may lie anywhere in a wide band.
     """
-    uncertain = {file.parent.resolve().name for file in interpolated(root)}
     found, plain, allowing = {}, [], []
     for source in sequences(root):
         estimates, truth = driven(student, source)
         twists = twist_errors(estimates, truth)
         plain.append(inside(*twists))
-        truth_rad = INTERPOLATED_RAD if source.name in uncertain else 0.0
+        truth_rad = truth_sigma(source, estimates, truth)
         allowing.append(inside(*twist_errors(estimates, truth, truth_rad)))
         found[source.name] = {
             "frames": len(truth), "pose": single(normalised(*pose_errors(estimates, truth))),
-            "twist": single(normalised(*twists)) | shares(plain[-1])}
+            "twist": single(normalised(*twists)) | shares(plain[-1]),
+            "twist_allowing_for_truth": shares(allowing[-1]),
+            "truth_sigma_deg": np.degrees(truth_rad).tolist()}
     return {"real_check": found, "real_check_all": {
         "twist": shares(np.concatenate(plain, axis=1)),
         "twist_allowing_for_truth": shares(np.concatenate(allowing, axis=1))}}
@@ -140,16 +140,16 @@ def pose_errors(estimates: list[Estimate], truth: np.ndarray) -> tuple[np.ndarra
 
 
 def twist_errors(estimates: list[Estimate], truth: np.ndarray,
-                 truth_rad: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+                 truth_rad: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Of each twist after the first, and covariances; the true one is the motion between two truths.
 
-    truth_rad: one sigma of each axis by which that motion's rotation is off itself.
+    truth_rad: one sigma (3,), or of each axis, by which that motion's rotation is off itself.
     """
     seconds = np.diff([e.stamp_ns for e in estimates])[:, None] * 1e-9
     twists = geometry.log(geometry.inverse(truth[:-1]) @ truth[1:]) / seconds
     return (np.array([e.twist for e in estimates[1:]]) - twists,
             np.array([e.twist_covariance for e in estimates[1:]])
-            + np.diag([0, 0, 0, *3 * [truth_rad]])**2 / seconds[:, None]**2)
+            + np.diag([0, 0, 0, *np.broadcast_to(truth_rad, 3)])**2 / seconds[:, None]**2)
 
 
 def inside(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:
