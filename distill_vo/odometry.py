@@ -6,6 +6,7 @@ rotations about x, y, z): the pose's in odom axes, the twist's in base axes.
 """
 
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -17,8 +18,9 @@ from distill_vo.errors import InputError
 from distill_vo.frame import CanonicalFrame, CanonicalView
 from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
 from distill_vo.level import LEAST_RAD, Level
+from distill_vo.planar import flat, flat_covariance
 from distill_vo.student import MOST_MOTION, Student
-from distill_vo.uncertainty import ErrorState
+from distill_vo.uncertainty import LEAST_COVARIANCE, ErrorState
 from distill_vo.visibility import followed, texture
 
 
@@ -59,10 +61,6 @@ STILL_FLOW_PX, STILL_SIGMA, NOISE_PX = 0.5, 0.1, 0.2
 IMPLAUSIBLE, HARDEST = 50.0, 5.0
 MOVING = np.array([0.5, 0.1])  # m/s, rad/s; what moves faster does not stop between two images
 
-# One sigma of a pose that was only just defined to be the origin: small, but a covariance must be
-# positive definite to be used. So too of what a planar robot does not do.
-_ORIGIN_COVARIANCE = np.diag([1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4]) ** 2
-_PLANAR = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 1.0])  # the axes in which it moves
 _UNKNOWN_TWIST_COVARIANCE = np.diag([10.0, 10.0, 10.0, 1.0, 1.0, 1.0]) ** 2  # before any motion
 _UNSEEN_ACCELERATION = np.array([ACCELERATION] * 3 + [0.5] * 3)  # m/s^2, rad/s^2, one sigma
 _HARDEST = np.diag(HARDEST * _UNSEEN_ACCELERATION) ** 2  # covariance of the twist after a second
@@ -101,11 +99,12 @@ class VisualOdometry:
 
     def __init__(self, student: Student, camera: Camera, base_T_camera: np.ndarray | None = None,
                  max_gap_s: float = MAX_GAP_S, planar: bool = False):
-        self.student, self.max_gap_s, self.planar = student, max_gap_s, planar
+        self.student, self.max_gap_s = student, max_gap_s
+        self._flat, self._flat_covariance = (flat, flat_covariance) if planar else 2 * (lambda x: x,)
         self._error_state, self._error_variance = ErrorState(student.errors), student.errors.total
         self._base_T_camera = np.eye(4) if base_T_camera is None else geometry.orthonormalise(base_T_camera)
-        self._level = Level(student.front_end.looks_down, self._base_T_camera[:3, :3])
-        self.looks_ahead, self.turn = self._level.looks_ahead, self._level.turn
+        self._unlearned = Level(student.front_end.looks_down, self._base_T_camera[:3, :3])
+        self.looks_ahead, self.turn = self._unlearned.looks_ahead, self._unlearned.turn
         self.calibrate(camera)
         self.reset()
 
@@ -115,12 +114,16 @@ class VisualOdometry:
         self._height_scale = np.array([camera.mount_height_m / CANONICAL.mount_height_m] * 3 + [1.0] * 3)
 
     def reset(self, pose: np.ndarray | None = None, covariance: np.ndarray | None = None) -> None:
-        """Forget what was seen; the next image is at `pose` (4, 4) odom_T_base, the origin by default.
+        """Forget what was seen; the next image is at `pose` (4, 4) odom_T_base.
 
-        covariance (6, 6) of that pose in odom axes; a pose just defined to be the origin has next to none.
+        covariance (6, 6) of that pose in odom axes. Without a pose it is the origin, which has next to none,
+        and all is as at first: how the camera is turned is forgotten too, of which a pose says nothing.
         """
+        if pose is None:
+            self._level = deepcopy(self._unlearned)
+            self._level_view(0.0)
         self._origin = self._flat(np.eye(4) if pose is None else np.asarray(pose, float))
-        self._origin_covariance = _ORIGIN_COVARIANCE
+        self._origin_covariance = LEAST_COVARIANCE
         if covariance is not None:
             self._origin_covariance = self._flat_covariance(
                 geometry.rotate_covariance(covariance, self._origin[:3, :3].T))
@@ -138,6 +141,7 @@ class VisualOdometry:
         since_last = 0.0 if self._last is None else (stamp_ns - self._last.stamp_ns) * 1e-9
         if since_last < -self.max_gap_s:
             self.reset()
+            frame = self.view(image)
         if self._last is None:
             estimate = self._start(stamp_ns, frame)
         elif since_last <= 0:
@@ -145,17 +149,23 @@ class VisualOdometry:
         else:
             estimate = self._measure(stamp_ns, frame) or self._carry_on(stamp_ns, frame)
         self._last, self._last_frame = estimate, frame
-        is_off = np.abs(self._level.turn - self.turn).max() >= LEAST_RAD
-        if is_off and self._keyframe.stamp_ns == stamp_ns:
-            with suppress(InputError):  # too little would be seen
-                self._turn_view(self.view.camera, self._level.turn)
-                self._last_frame = self.view(image)
-                self._keyframe = replace(self._keyframe, frame=self._last_frame)
+        if self._keyframe.stamp_ns == stamp_ns and self._level_view(LEAST_RAD):
+            self._last_frame = self.view(image)
+            self._keyframe = replace(self._keyframe, frame=self._last_frame)
         return estimate
+
+    def _level_view(self, least: float) -> bool:
+        """Turn the view to where it is to look where it is off by more than `least` (rad); whether it was."""
+        is_off = np.abs(self._level.turn - self.turn).max() > least
+        with suppress(InputError):  # too little would be seen
+            if is_off:
+                self._turn_view(self.view.camera, self._level.turn)
+        return is_off
 
     def _turn_view(self, camera: Camera, turn: np.ndarray) -> None:
         """From the next image on the view looks further down and to the right by turn (2,), rad."""
-        self.view = CanonicalView(camera, self.student.front_end.whole, looking(turn) @ self._level.upright)
+        rotation = looking(turn) @ self._unlearned.upright
+        self.view = CanonicalView(camera, self.student.front_end.whole, rotation)
         self.turn = turn
         self._base_T_view = self._base_T_camera.copy()
         self._base_T_view[:3, :3] @= self.view.rotation.T
@@ -282,19 +292,3 @@ class VisualOdometry:
     def _estimate(self, stamp_ns, pose, errors, twist, twist_covariance, status, after_gap=False) -> Estimate:
         in_odom = geometry.rotate_covariance(errors[:6, :6], pose[:3, :3])
         return Estimate(stamp_ns, pose, in_odom, twist, twist_covariance, status, after_gap)
-
-    # -- a planar robot ----------------------------------------------------------------------------
-    def _flat(self, pose: np.ndarray) -> np.ndarray:
-        """The pose (4, 4) with z, roll and pitch zero, where the base moves in the plane."""
-        if not self.planar:
-            return pose
-        yaw = np.arctan2(pose[1, 0], pose[0, 0])
-        return geometry.from_motion(np.array([pose[0, 3], pose[1, 3], 0, 0, 0, yaw]))
-
-    def _flat_covariance(self, covariance: np.ndarray) -> np.ndarray:
-        """A covariance (6, 6), or one of the ErrorState, where the base moves in the plane."""
-        if not self.planar:
-            return covariance
-        keep = np.r_[_PLANAR, np.ones(len(covariance) - 6)]
-        held = np.r_[np.where(_PLANAR, 0, np.diag(_ORIGIN_COVARIANCE)), np.zeros(len(covariance) - 6)]
-        return covariance * np.outer(keep, keep) + np.diag(held)

@@ -17,6 +17,10 @@ import numpy as np
 from distill_vo import geometry
 from distill_vo.errors import InputError
 
+# Of a pose that was only just defined to be the origin, and of what a planar robot does not do: small, but a
+# covariance must be positive definite to be used.
+LEAST_COVARIANCE = np.diag([1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4]) ** 2
+
 
 @dataclass(frozen=True)
 class ErrorModel:

@@ -152,6 +152,22 @@ def test_until_the_view_is_level_the_way_is_known_to_a_tenth_only():
     assert shares[0] == pytest.approx(0.1, rel=0.01) and shares[1] < 0.01
 
 
+@pytest.mark.parametrize("is_told", [True, False], ids=["by a reset", "as a bag loops"])
+def test_what_starts_anew_at_the_origin_goes_as_at_first_and_at_a_pose_goes_on_level(is_told):
+    odometry, truth = learning(60, yaw=0.002)
+    first = list(driven(odometry, truth))
+    turn = odometry.turn
+    odometry.reset(np.eye(4))
+    assert turn.any() and odometry.turn is turn
+    if is_told:
+        odometry.reset()
+    else:
+        odometry.track(10**11, image(0))
+    again = list(driven(odometry, truth))
+    for what in ("pose", "pose_covariance", "twist", "twist_covariance"):
+        np.testing.assert_array_equal([getattr(e, what) for e in again], [getattr(e, what) for e in first])
+
+
 def test_motions_of_which_little_was_seen_do_not_level_the_view():
     odometry, truth = learning(30, yaw=0.0)
     for i in range(len(truth)):
