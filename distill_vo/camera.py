@@ -20,6 +20,7 @@ DISTORTION_MODELS = {
     "equidistant": (0, 4),
 }
 LARGEST_SIDE = 16384  # pixels; beyond it a calibration is a mistake or an attack
+FOCAL_LENGTHS = 1.0, 1e6  # pixels, the same
 DEFAULT_HEIGHT_M = 1.65  # KITTI's; the networks' scale is learned at this height
 
 
@@ -42,9 +43,10 @@ class Camera:
             raise InputError(f"camera calibration: image size {self.width}x{self.height} is not "
                              f"between 1 and {LARGEST_SIDE} pixels a side; correct width and height.")
         values = (self.fx, self.fy, self.cx, self.cy, self.mount_height_m, *self.distortion)
-        if not np.isfinite(values).all() or not (self.fx > 0 and self.fy > 0):
-            raise InputError(f"camera calibration: focal lengths {self.fx}, {self.fy} must be positive "
-                             "and every number finite; is the camera calibrated?")
+        low, high = FOCAL_LENGTHS
+        if not (np.isfinite(values).all() and low <= min(self.fx, self.fy) and max(self.fx, self.fy) <= high):
+            raise InputError(f"camera calibration: focal lengths {self.fx}, {self.fy} must be from {low:.0f} "
+                             f"to {high:.0f} pixels and every number finite; is the camera calibrated?")
         if self.mount_height_m <= 0:
             raise InputError(f"camera calibration: camera height {self.mount_height_m} m must be "
                              "positive; it is measured upwards from the road.")

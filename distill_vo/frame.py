@@ -64,6 +64,9 @@ class CanonicalView:
         on_road = cv2.remap(xy, *_ROAD_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         self._half, self._road = _Sampling(halved(xy), 2 * shrink), _Sampling(on_road, shrink)
         self._whole = _Sampling(xy, shrink) if whole else None
+        if min(camera.width, camera.height) >> self._half.level == 0:
+            raise InputError(f"camera calibration: focal lengths {camera.fx}, {camera.fy} are far too long "
+                             f"for images of {camera.width}x{camera.height}; is the camera calibrated?")
 
     def __call__(self, image: np.ndarray) -> "CanonicalFrame":
         """Image (H, W) grey or (H, W, 3) BGR, uint8, of the camera's size.

@@ -38,6 +38,9 @@ def test_calibration_file_of_ros_is_read(tmp_path):
     ({"fx": 0.0}, "focal lengths"), ({"width": 0}, "image size"), ({"cx": float("nan")}, "finite"),
     ({"model": "omnidirectional"}, "distortion model"), ({"distortion": (0.1,)}, "1 coefficients"),
     ({"mount_height_m": -1.0}, "height"), ({"cx": 9000.0}, "seen by this camera"),
+    ({"fx": 5e-324, "fy": 5e-324}, "focal lengths"), ({"fy": 1e7}, "focal lengths"),
+    ({"fx": 3.8e5, "fy": 3.8e5, "model": "rational_polynomial",
+      "distortion": (1e7, 0, 0, 0, 0, 1e10, 0, 0)}, "far too long"),
 ])
 def test_calibrations_no_camera_can_have_are_refused(change, says):
     values = vars(KITTI) | change
