@@ -1,6 +1,7 @@
 """KITTI sequences as bags, and bags as sources."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from distill_vo.errors import InputError
 from distill_vo.sources import open_source
 from distill_vo.sources.bag import (
     find_transform,
+    parents,
     pick_image_topic,
     pick_info_topic,
     pick_truth_topic,
@@ -128,6 +130,27 @@ def test_mounting_is_found_along_the_chain():
     assert find_transform(tree, "base_link", "elsewhere") is None
     ring = {"a": ("b", a), "b": ("a", b)}
     assert find_transform(ring, "base_link", "a") is None
+
+
+def test_what_is_no_rigid_transform_between_two_frames_is_passed_over():
+    def stamped(parent: str, child: str, x: float = 1.0, w: float = 1.0) -> SimpleNamespace:
+        transform = SimpleNamespace(translation=SimpleNamespace(x=x, y=0.0, z=0.0),
+                                    rotation=SimpleNamespace(x=0.0, y=0.0, z=0.0, w=w))
+        return SimpleNamespace(header=SimpleNamespace(frame_id=parent), child_frame_id=child,
+                               transform=transform)
+
+    found = parents(SimpleNamespace(transforms=[
+        stamped("base_link", "imu", w=0.0), stamped("base_link", "gps", x=np.nan), stamped("", "mast"),
+        stamped("wheel", "wheel"), stamped("/base_link", "/camera")]))
+    assert found.keys() == {"camera"} and found["camera"][0] == "base_link"
+    np.testing.assert_array_equal(found["camera"][1], geometry.from_motion(np.array([1.0, 0, 0, 0, 0, 0])))
+
+
+def test_the_mounting_is_found_of_frames_with_a_leading_slash(sequence, tmp_path, monkeypatch):
+    monkeypatch.setattr(bags, "CAMERA_FRAME", f"/{bags.CAMERA_FRAME}")
+    kitti_to_bag(sequence, tmp_path / "bag")
+    np.testing.assert_allclose(open_source(tmp_path / "bag").base_T_camera,
+                               open_source(sequence).base_T_camera, atol=1e-15)
 
 
 def test_bag_without_tf_takes_a_level_camera_and_says_so(sequence, tmp_path, monkeypatch, caplog):

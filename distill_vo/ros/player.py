@@ -9,17 +9,18 @@ from types import SimpleNamespace
 
 import numpy as np
 from nav_msgs.msg import Odometry
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
-from distill_vo.errors import InputError
+from distill_vo.errors import InputError, first_line
 from distill_vo.ros import messages, parameters
 from distill_vo.ros.parameters import Spec
 from distill_vo.ros.process import Stop
-from distill_vo.ros.recording import Recording, header_stamp_ns, without_child
-from distill_vo.sources.bag import pick_image_topic
+from distill_vo.ros.recording import Recording, without_child
+from distill_vo.sources.bag import header_stamp_ns, pick_image_topic
 from distill_vo.trajectory import Trajectory, writable_folder
 
 PARAMETERS: parameters.Table = {
@@ -39,6 +40,7 @@ PROGRESS_S = 2.0
 TICK_S = 0.05  # between two looks at what other nodes have discovered
 GRACE_S = 3.0  # for what may not be there at all: an odometry node nobody asked for, its ~/reset
 RESEND_S = 0.5  # in lockstep; the node drops what it has seen already
+REFUSED_S = 5.0  # once odometry comes, an image without it for longer is one that the node cannot use
 
 
 class Player(Node):
@@ -56,7 +58,10 @@ class Player(Node):
         self.recording = Recording(self.settings.bag)
         types = self.recording.types
         wanted = self.settings.image_topic
-        self.image_topic = self.resolve_topic_name(wanted) if wanted else None
+        try:
+            self.image_topic = self.resolve_topic_name(wanted) if wanted else None
+        except (RuntimeError, InvalidTopicNameException) as error:
+            raise InputError(f"image_topic '{wanted}': is no topic ({first_line(error)}).") from error
         if self.settings.lockstep or self.settings.out or self.image_topic:
             self.image_topic = pick_image_topic(self.recording.path, types, self.image_topic)
         if self.settings.out:
@@ -169,7 +174,8 @@ class Player(Node):
         if image is None:
             return
         stamp = header_stamp_ns(image)
-        deadline = time.monotonic() + self.settings.timeout
+        timeout = self.settings.timeout
+        deadline = time.monotonic() + (min(timeout, REFUSED_S) if self._poses else timeout)
         while not self._spin_until(lambda: stamp in self._poses, RESEND_S):
             if time.monotonic() >= deadline or self._stop.requested:
                 self.get_logger().warning(f"no odometry for the image of {stamp * 1e-9:.3f} s")

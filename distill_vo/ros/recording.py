@@ -1,16 +1,21 @@
 """A rosbag2 bag as what a publisher needs: topics with their types, and messages as they were recorded."""
 
 import logging
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.validate_topic_name import validate_topic_name
 from tf2_msgs.msg import TFMessage
 
 from distill_vo.errors import InputError
 from distill_vo.sources.bag import IMAGES, is_bag, open_bag
+
+MESSAGE_TYPE = re.compile(r"([a-z]\w*)/msg/([A-Z]\w*)", re.ASCII)
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +48,16 @@ class Recording:
                     yield connection.topic, max(time_ns, start_ns), data
 
     def message_class(self, topic: str) -> type | None:
-        """The topic's Python class, or None (logged) where this machine has no such message."""
-        package, _, name = self.types[topic].partition("/msg/")
+        """The topic's Python class, or None (logged) where ROS here has no such message or topic."""
         try:
+            validate_topic_name(topic)
+            package, name = MESSAGE_TYPE.fullmatch(self.types[topic]).groups()
             return getattr(import_module(f"{package}.msg"), name)
+        except InvalidTopicNameException:
+            log.warning("%s is left out: ROS 2 has no such names", topic)
         except (ImportError, AttributeError):
             log.warning("%s is left out: %s is not installed here", topic, self.types[topic])
-            return None
+        return None
 
     def qos(self, topic: str) -> QoSProfile:
         """Reliable, so that nothing is lost, and latched where it was recorded so."""
@@ -60,15 +68,6 @@ class Recording:
 def _is_latched(connection) -> bool:
     offered = connection.ext.offered_qos_profiles
     return connection.topic == "/tf_static" or any(q.durability.name == "TRANSIENT_LOCAL" for q in offered)
-
-
-def header_stamp_ns(data: bytes) -> int:
-    """Stamp of a CDR message that begins with a std_msgs/Header. Raises InputError."""
-    if len(data) < 12:
-        raise InputError(f"bag: holds an image of {len(data)} bytes, which is none; record it again.")
-    order = "little" if data[1] & 1 else "big"
-    seconds = int.from_bytes(data[4:8], order, signed=True)
-    return seconds * 10**9 + int.from_bytes(data[8:12], order)
 
 
 def without_child(data: bytes, frame: str) -> bytes:

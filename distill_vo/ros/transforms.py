@@ -9,8 +9,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
-from distill_vo.ros.messages import matrix_from_transform
-from distill_vo.sources.bag_poses import find_transform
+from distill_vo.sources.bag_poses import find_transform, parents
 
 # What tf2_ros uses for its publishers and listeners.
 DYNAMIC_QOS = QoSProfile(depth=100)
@@ -29,16 +28,8 @@ class TransformListener:
         ]
 
     def hear(self, message: TFMessage) -> None:
-        """Take in the newest transforms; what is no rigid transform between two frames is passed over."""
-        for stamped in message.transforms:
-            parent, child = stamped.header.frame_id.lstrip("/"), stamped.child_frame_id.lstrip("/")
-            rotation = stamped.transform.rotation
-            norm = np.linalg.norm([rotation.x, rotation.y, rotation.z, rotation.w])
-            if not (parent and child) or parent == child or not abs(norm - 1) < 0.1:
-                continue
-            parent_T_child = matrix_from_transform(stamped.transform)
-            if np.isfinite(parent_T_child).all():
-                self._parents[child] = (parent, parent_T_child)
+        """Take in the newest transforms."""
+        self._parents |= parents(message)
 
     def lookup(self, target: str, source: str) -> np.ndarray | None:
         """target_T_source, or None while the two are not connected."""

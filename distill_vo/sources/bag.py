@@ -79,13 +79,18 @@ def messages(reader, path: Path, topics: set[str]) -> Iterator[tuple[str, int, o
 
 def image_stamps(path: Path, topic: str) -> np.ndarray:
     """Stamps (N,) ns of all images of a topic, without decoding them. Raises InputError."""
-    stamps = []
     with open_bag(path) as reader:
-        for _, _, data in _raw_messages(reader, path, {topic}):
-            # CDR: after four bytes, the second of which tells the order, the header's stamp comes first.
-            seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
-            stamps.append(seconds * 10**9 + nanoseconds)
+        stamps = [header_stamp_ns(data) for _, _, data in _raw_messages(reader, path, {topic})]
     return np.array(stamps, np.int64)
+
+
+def header_stamp_ns(data: bytes) -> int:
+    """Stamp of a CDR message that begins with a std_msgs/Header. Raises InputError."""
+    if len(data) < 12:
+        raise InputError(f"bag: holds an image of {len(data)} bytes, which is none; record it again.")
+    # After four bytes, the second of which tells the order, the header's stamp comes first.
+    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+    return seconds * 10**9 + nanoseconds
 
 
 def _raw_messages(reader, path: Path, topics: set[str]) -> Iterator[tuple]:
@@ -116,7 +121,7 @@ def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str
         first = next(messages(reader, path, {image_topic}), None)
         if first is None:
             raise InputError(f"{path}: topic {image_topic} has no images; record it again.")
-        frame_id = first[2].header.frame_id
+        frame_id = first[2].header.frame_id.lstrip("/")
         info, transforms, rows = _read_small(reader, path, info_topic, truth_topic)
     if calibration:
         camera = Camera.from_yaml(calibration, mount_height_m)

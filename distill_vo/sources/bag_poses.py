@@ -35,10 +35,16 @@ def find_transform(transforms: dict[str, tuple[str, np.ndarray]], base: str,
 
 
 def parents(message) -> dict[str, tuple[str, np.ndarray]]:
-    """TFMessage -> child: (parent, parent_T_child)."""
-    return {t.child_frame_id.lstrip("/"): (
-        t.header.frame_id.lstrip("/"), _transform(t.transform.translation, t.transform.rotation))
-        for t in message.transforms}
+    """TFMessage -> child: (parent, parent_T_child); what is no rigid transform between two frames is passed
+    over."""
+    found = {}
+    for stamped in message.transforms:
+        parent, child = stamped.header.frame_id.lstrip("/"), stamped.child_frame_id.lstrip("/")
+        t, q = np.split(np.array(_numbers(stamped.transform.translation, stamped.transform.rotation)), [3])
+        is_rigid = np.isfinite(t).all() and abs(np.linalg.norm(q) - 1) < 0.1
+        if parent and child and parent != child and is_rigid:
+            found[child] = parent, geometry.from_position_quaternion(t, q)
+    return found
 
 
 def poses_in(message) -> list[tuple[str, int, tuple[float, ...]]]:
@@ -80,12 +86,3 @@ def stamp_ns(header) -> int:
 
 def _numbers(position, orientation) -> tuple[float, ...]:
     return (position.x, position.y, position.z, orientation.x, orientation.y, orientation.z, orientation.w)
-
-
-def _transform(position, orientation) -> np.ndarray:
-    t, q = np.split(np.array(_numbers(position, orientation)), [3])
-    norm = np.linalg.norm(q)
-    if not (np.isfinite(t).all() and 0.5 < norm < 2):
-        raise InputError(f"bag: holds a transform or pose that is none (translation {t}, "
-                         f"quaternion {q}); record it again.")
-    return geometry.from_position_quaternion(t, q)

@@ -32,8 +32,9 @@ from distill_vo.errors import InputError
 from distill_vo.networks import PoseRegressor
 from distill_vo.ros import parameters, process
 from distill_vo.ros.node import VisualOdometryNode
-from distill_vo.ros.recording import Recording, header_stamp_ns, without_child
+from distill_vo.ros.recording import Recording, without_child
 from distill_vo.ros.vo_parameters import PARAMETERS
+from distill_vo.sources.bag import header_stamp_ns
 from distill_vo.student import StudentSettings, save
 
 

@@ -15,8 +15,8 @@ from distill_vo import cli
 from distill_vo.bags import kitti_to_bag
 from distill_vo.errors import InputError
 from distill_vo.ros import messages
-from distill_vo.ros.recording import Recording, header_stamp_ns, without_child
-from distill_vo.sources.bag import open_bag
+from distill_vo.ros.recording import Recording, without_child
+from distill_vo.sources.bag import header_stamp_ns, open_bag
 from distill_vo.trajectory import read
 
 NODE, REPLAY = "distill_vo.ros.vo_node", "distill_vo.ros.replay"
@@ -84,7 +84,7 @@ def test_what_was_recorded_arrives_and_unanswered_images_are_sent_again(run, rob
     assert robot.until(lambda: replay.process.poll() is not None)
     assert replay.wait() == 0, replay.log
     assert f"{len(images)} images sent, 1 without odometry" in replay.log
-    assert "0 sent again" not in replay.log
+    assert " 0 sent again" not in replay.log
     assert len(listener.images) == len(images)
     for message, image in zip(listener.images.values(), images, strict=True):
         assert np.array_equal(np.frombuffer(message.data, np.uint8).reshape(image.shape), image)
@@ -150,6 +150,7 @@ def test_bad_input_is_refused_in_one_sentence(run, bag, tmp_path):
     cases = {"none was given": start(), "there is no rosbag2 bag here": start(tmp_path / "nowhere"),
              "broken.mcap": start(broken),
              "no image topic /front": start(bag, "--ros-args", "-p", "image_topic:=front"),
+             "image_topic '/cam-1'": start(bag, "--ros-args", "-p", "image_topic:=/cam-1"),
              "from 0.01 to 100": start(bag, "--ros-args", "-p", "rate:=0.0")}
     for sentence, program in cases.items():
         assert program.wait() == 2, program.log
@@ -166,6 +167,15 @@ def test_a_bag_that_is_damaged_inside_breaks_off_in_one_sentence(bag):
     file.write_bytes(content)
     with pytest.raises(InputError, match="breaks off"):
         list(Recording(bag).messages())
+
+
+@pytest.mark.parametrize(("topic", "kind"), [
+    ("/odom", ".av_msgs/msg/Odometry"), ("/odom", "nav_msgs/msg/__name__"),
+    ("/odom", "unheard_of/msg/Odometry"), ("/ground truth", "nav_msgs/msg/Odometry")])
+def test_a_topic_that_ros_does_not_have_here_is_left_out(bag, caplog, topic, kind):
+    recording = Recording(bag)
+    recording.types[topic] = kind
+    assert recording.message_class(topic) is None and f"{topic} is left out" in caplog.text
 
 
 @pytest.mark.parametrize("read", [header_stamp_ns, lambda data: without_child(data, "base_link")])
