@@ -17,6 +17,7 @@ import numpy as np
 from distill_vo import geometry
 from distill_vo.errors import InputError
 
+LATEST_S, MOST_FRAMES = 9e9, 10**9  # later stamps are no nanoseconds in 64 bits, larger numbers no frames
 KITTI_PERIOD_NS = 100_000_000  # KITTI's cameras run at 10 Hz; pose files carry no stamps
 
 
@@ -122,12 +123,16 @@ def read(path: str | Path, stamps_ns: np.ndarray | None = None) -> Trajectory:
     columns = len(words[0])
     values = _numbers(path, lines, words)
     if columns == 8:
+        if (wrong := np.abs(values[:, 0]) > LATEST_S).any():
+            raise InputError(f"{path}: line {lines[wrong][0]} holds no stamp; write seconds first.")
         wrong = np.abs(np.linalg.norm(values[:, 4:], axis=1) - 1) > 0.01
         if wrong.any():
             raise InputError(f"{path}: line {lines[wrong][0]} holds a quaternion that is not of unit "
                              "length; write qx qy qz qw last.")
         stamps = np.array([to_nanoseconds(row[0]) for row in words], np.int64)
         return Trajectory(stamps, values[:, 1:4], values[:, 4:])
+    if columns == 13 and (wrong := ~((values[:, 0] >= 0) & (values[:, 0] < MOST_FRAMES))).any():
+        raise InputError(f"{path}: line {lines[wrong][0]} holds no frame number; count frames from 0.")
     frames = values[:, 0].astype(np.int64) if columns == 13 else np.arange(len(values))
     if stamps_ns is not None and frames.max() >= len(stamps_ns):
         raise InputError(f"{path}: holds frame {frames.max()}, but there are only {len(stamps_ns)} "

@@ -132,6 +132,12 @@ def test_what_is_wrong_with_a_sequence_is_said(tmp_path, name, sentence):
         open_source(sequence)
 
 
+def test_a_name_that_is_no_frame_number_is_not_taken_for_one(tmp_path):
+    sequence = make_kitti(tmp_path)
+    (sequence / "image_0" / f"{0:018d}123456789012345.png").write_bytes(b"")
+    assert len(open_source(sequence)) == 5
+
+
 def test_camera_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="has no folder image_2"):
         open_source(make_kitti(tmp_path), camera_index=2)

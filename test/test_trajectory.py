@@ -70,6 +70,9 @@ def test_the_wrong_line_is_named_as_an_editor_counts_it(tmp_path, good, bad):
     ("0 0 0 0 0 0 0 one\n", "not a number"),
     ("0 0 0 0 0 0 0 nan\n", "not finite"),
     ("0 0 0 0 0 0 0 9\n", "unit length"),
+    ("1e30 0 0 0 0 0 0 1\n", "line 1 holds no stamp"),
+    ("-1 1 0 0 0 0 1 0 0 0 0 1 0\n", "line 1 holds no frame number"),
+    ("1e30 1 0 0 0 0 1 0 0 0 0 1 0\n", "line 1 holds no frame number"),
     ("1 0 0 0 0 2 0 0 0 0 1 0\n", "rigid"),
 ])
 def test_what_is_no_trajectory_is_refused_by_name(tmp_path, text, says):

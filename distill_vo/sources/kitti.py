@@ -66,7 +66,7 @@ def list_images(path: Path, camera_index: int | None = None) -> tuple[int, list[
         raise InputError(f"{path}: has no folder {folders}; a KITTI sequence has its images there.")
     files = [f for f in (path / f"image_{index}").iterdir()
              if f.suffix.lower() in IMAGE_SUFFIXES and f.stem.isascii() and f.stem.isdigit()
-             and int(f.stem[:18]) < MOST_FRAMES]
+             and int(f.stem) < MOST_FRAMES]
     if not files:
         raise InputError(f"{path / f'image_{index}'}: holds no images; KITTI's are 000000.png, "
                          "000001.png and so on.")

@@ -17,6 +17,7 @@ from distill_vo.errors import InputError
 from distill_vo.sources.images import find_calibration
 from distill_vo.sources.source import Frame, Source, check_size, level_mounting
 
+MOST_FRAMES = 10**7  # what claims more is damaged
 SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def open_video(path: Path, calibration: Path | None = None,
     length = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     size = tuple(int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     capture.release()
-    if not 0 < rate < 1e4:
+    if not 0 < rate < 1e4 or length > MOST_FRAMES:
         raise InputError(f"{path}: is not a video that can be read here; convert it, for example "
                          f"with ffmpeg -i {path.name} video.mp4.")
     check_size(path, *size, camera)
