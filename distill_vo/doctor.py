@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from distill_vo.errors import InputError, first_line
+
 OLDEST = (3, 10)
 LIBRARIES = ("numpy", "yaml", "safetensors", "tqdm", "matplotlib")
 OFFLINE_LIBRARIES = ("rosbags", "evo")  # what a node does without
@@ -55,7 +57,7 @@ def importable(module: str, remedy: str, what: str | None = None) -> Finding:
     try:
         found = import_module(module)
     except Exception as error:  # damaged libraries let any kind out
-        return Finding(what or module, "wrong", f"cannot be imported: {_first_line(error)}", remedy)
+        return Finding(what or module, "wrong", f"cannot be imported: {first_line(error)}", remedy)
     version, places = getattr(found, "__version__", ""), getattr(found, "__path__", ())
     return Finding(what or module, "ok", f"{version} {next(iter(places), '')}".strip())
 
@@ -72,7 +74,7 @@ def _carefully(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
         findings.extend(check())
     except Exception as error:
         findings.append(Finding(check.__name__.strip("_"), "wrong", f"{type(error).__name__}: "
-                                f"{_first_line(error)}", "Mend what stands above first, then ask again."))
+                                f"{first_line(error)}", "Mend what stands above first, then ask again."))
     return findings
 
 
@@ -131,7 +133,7 @@ def _device() -> Iterator[Finding]:
         torch.ones(2, 2, device="cuda").matmul(torch.ones(2, 2, device="cuda")).cpu()
         yield Finding("device", "ok", f"cuda ({name})")
     except RuntimeError as error:
-        yield Finding("device", "wrong", f"cuda ({name}) fails: {_first_line(error)}",
+        yield Finding("device", "wrong", f"cuda ({name}) fails: {first_line(error)}",
                       "Install a torch that is built for this GPU, or start the node with device:=cpu.")
 
 
@@ -139,7 +141,6 @@ def _models() -> Iterator[Finding]:
     """Every student that comes with the package, loaded as the node loads it: its digest is checked."""
     if not all(map(is_installed, ("torch", "safetensors", "cv2", "yaml"))):
         return
-    from distill_vo.errors import InputError
     from distill_vo.student import MODELS, Student, student_names
 
     if not student_names():
@@ -184,7 +185,3 @@ def _fault_of(python: str) -> str | None:
     except OSError as error:
         return error.strerror
     return (probe.stderr.strip().splitlines() or ["fails"])[-1] if probe.returncode else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

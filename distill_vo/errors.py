@@ -6,3 +6,8 @@ class InputError(ValueError):
 
     Command lines print it as `error: <sentence>` and exit with code 2.
     """
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, without the lines that only a debugger wants."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -29,6 +29,7 @@ VERBS = {
     "speed": ("training.speed", "time the odometry and the rendering on one core"),
     "demo": ("training.demo", "drive a new street through the real node and print the figures"),
 }
+RESUMED = ("rehearse", "prepare", "teacher", "distil", "ablate")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
             "free space or choose another place, then run the same command again"
         print(f"error: {error.filename or 'writing'}: {error.strerror or error}; {remedy}.", file=sys.stderr)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here.", file=sys.stderr)
+        goes_on = "; the same command goes on from here" * (argv[0] in RESUMED)
+        print(f"stopped{goes_on}.", file=sys.stderr)
         return 130
     return 2
 

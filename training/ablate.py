@@ -43,8 +43,9 @@ from training.validate import forward_tracks, motions_by, validate
 ROWS = (
     ("student_only", "none", "two"), ("soft_target", "none", "two"), ("minimum", "none", "two"),
     ("additional", "none", "two"), ("upper_bound", "none", "two"), ("probabilistic_laplace", "none", "two"),
-    ("attentive", "none", "two"), ("student_only", "ht", "two"), ("student_only", "aht", "two"),
-    ("attentive", "ht", "two"), ("attentive", "aht", "two"), ("attentive", "aht", "joint"),
+    ("probabilistic_gaussian", "none", "two"), ("attentive", "none", "two"), ("student_only", "ht", "two"),
+    ("student_only", "aht", "two"), ("attentive", "ht", "two"), ("attentive", "aht", "two"),
+    ("attentive", "aht", "joint"),
 )
 COLUMNS = ("objective", "hint", "stages", "rate", "seed", "front_end", "rpe_t_m", "rpe_r_deg", "ate_m",
            "t_err_percent", "r_err_deg_per_100m", "hint_error", "parameters", "mb", "ms")

@@ -119,6 +119,7 @@ class VisualOdometryNode(LifecycleNode):
         self._start: tuple[np.ndarray, np.ndarray | None] | None = None  # pose to begin at, its covariance
         self._transforms: TransformListener | None = None
         self._inputs: list = []
+        self._camera_info_heard = False
         self._image_frame: str | None = None
         self._paused = False
 
@@ -142,6 +143,7 @@ class VisualOdometryNode(LifecycleNode):
 
     # -- what comes in -----------------------------------------------------------------------------
     def _on_camera_info(self, message: CameraInfo) -> None:
+        self._camera_info_heard = True
         try:
             camera = Camera.from_camera_info(message, mount_height_m=1.0)
         except InputError as error:
@@ -272,7 +274,7 @@ class VisualOdometryNode(LifecycleNode):
         silent = self.health.silent_s >= SILENCE_S
         for subscription in self._inputs[:-1]:
             is_image = subscription.msg_type is not CameraInfo
-            if (silent and not self._paused) if is_image else self._camera is None:
+            if (silent and not self._paused) if is_image else not self._camera_info_heard:
                 self.get_logger().warning(why_nothing_comes(self, subscription))
         if self._odometry is not None or self._image_frame is None:
             return

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from distill_vo.errors import InputError
+from distill_vo.errors import InputError, first_line
 
 # Fast DDS: its default transports with sockets that hold a burst of full camera frames, which get lost
 # between processes otherwise. Processes without this setting are still understood (LARGE_DATA is not).
@@ -69,8 +69,3 @@ def init(args: list[str] | None) -> None:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
         raise InputError(f"ROS arguments: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, without the lines that only a debugger wants."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
