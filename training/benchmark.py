@@ -4,7 +4,8 @@
 
 KITTI_ROOT holds sequences/NN with poses/NN.txt, or folders with images and their own poses_cam0.txt; and,
 optionally, peers/NAME/NN.txt. Everything is measured without alignment, after scale alone, and after sim3
-alignment of the whole path. Writes benchmark.json and benchmark.md.
+alignment of the whole path; rotations of the recordings also against those that their images show, for truth
+from GPS and inertial sensors errs as well (training/truth.py). Writes benchmark.json and benchmark.md.
 """
 
 import argparse
@@ -27,9 +28,11 @@ from distill_vo.sources import Source, open_source
 from distill_vo.student import Student, load_network, student_names
 from distill_vo.trajectory import Trajectory, write_whole
 from training.results import provenance
+from training.truth import by_images
 
 ALIGNMENTS = ("none", "scale", "sim3")
-FIGURES = (("t_err_percent", 2), ("r_err_deg_per_100m", 2), ("ate_m", 2))
+R_ERR = "r_err_deg_per_100m"
+FIGURES = (("t_err_percent", 2), (R_ERR, 2), ("ate_m", 2))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,14 +46,16 @@ def run(args: argparse.Namespace) -> None:
     drivers = [partial(Student.load, name, "cpu") for name in student_names()]
     if args.teacher:
         drivers.append(partial(load_teacher, args.teacher))
+    recordings = [(source, as_camera(source.truth, source.base_T_camera),
+                   as_camera(by_images(source), source.base_T_camera)) for source in sequences(args.root)]
+    lines += [line("truth", source.name, truth, truth, seen) for source, truth, seen in recordings]
     for load in drivers:
-        for source in sequences(args.root):
+        for source, truth, seen in recordings:
             student = load()
             folder = args.out / student.name / source.name
             result = drive(student, source, folder)
-            estimate = trajectory.read(folder / "trajectory.tum")
-            lines.append(line(student.name, source.name, as_camera(estimate, source.base_T_camera),
-                              as_camera(source.truth, source.base_T_camera)))
+            estimate = as_camera(trajectory.read(folder / "trajectory.tum"), source.base_T_camera)
+            lines.append(line(student.name, source.name, estimate, truth, seen))
             lines[-1]["ms_median"] = result["ms_median"]
     for file in sorted((args.root / "peers").glob("*/*.txt")):
         truth = args.root / "poses" / file.name
@@ -129,12 +134,14 @@ def drive(student: Student, source: Source, out: Path) -> dict:
         "seconds": sum(milliseconds) / 1e3, "ms_median": float(np.median(milliseconds)), **provenance()})
 
 
-def line(who: str, sequence: str, estimate: Trajectory, truth: Trajectory) -> dict:
-    """One row: figures by alignment, of the camera's poses."""
+def line(who: str, sequence: str, estimate: Trajectory, truth: Trajectory,
+         seen: Trajectory | None = None) -> dict:
+    """One row: figures by alignment, of the camera's poses; and r_err against what its images show."""
     figures = {a: summary(estimate, truth, alignment=a) for a in ALIGNMENTS}
     first = figures["none"]
     return {"name": who, "sequence": sequence, "frames": first["frames_with_truth"],
             "length_m": first["truth_length_m"],
+            "by_images": summary(estimate, seen)[R_ERR] if seen else None,
             **{a: {key: f[key] for key in ("segments", *dict(FIGURES))} for a, f in figures.items()}}
 
 
@@ -153,7 +160,9 @@ def together(rows: list[dict]) -> list[dict]:
         segments = [part["segments"] for part in parts]
         whole[alignment] = {"segments": sum(segments), "ate_m": None} | {
             key: float(np.average([part[key] for part in parts], weights=segments))
-            for key in ("t_err_percent", "r_err_deg_per_100m")}
+            for key in ("t_err_percent", R_ERR)}
+    seen = [row["by_images"] for row in measured]
+    whole["by_images"] = None if None in seen else float(np.average(seen, weights=segments))
     return [whole]
 
 
@@ -166,12 +175,15 @@ def markdown(content: dict) -> str:
         "Students learned on rendered streets only. Sequences with fewer frames than KITTI's are excerpts, "
         "not the benchmark. Truth that was interpolated begins with its first measurement. t_err and r_err "
         "are over 100 to 800 m, of several sequences over all their segments; a dash: the path is shorter, "
-        "or they are several.", "",
-        "| | sequence | frames | m | " + " | ".join(heads) + " | ms |", "|---" * (len(heads) + 5) + "|"]
+        "or they are several. By images: r_err against the rotations that the five-point algorithm finds in "
+        "them, for truth errs too (`training/truth.py`).", "",
+        "| | sequence | frames | m | " + " | ".join(heads) + " | by images: r_err deg/100 m | ms |",
+        "|---" * (len(heads) + 6) + "|"]
     for row in content["lines"]:
         cells = [row["name"], row["sequence"], str(row["frames"]), f"{row['length_m']:.0f}"]
         cells += [cell(row[a][key], digits) for a in ALIGNMENTS for key, digits in FIGURES]
-        lines.append("| " + " | ".join([*cells, cell(row.get("ms_median"), 1)]) + " |")
+        cells += [cell(row["by_images"], 2), cell(row.get("ms_median"), 1)]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,6 +9,8 @@ Solution to the Five-Point Relative Pose Problem", PAMI 2004, and Barath et al.,
 and Accurate Robust Estimator", CVPR 2020 (OpenCV's).
 """
 
+from itertools import accumulate, pairwise
+
 import cv2
 import numpy as np
 
@@ -16,6 +18,7 @@ from distill_vo import geometry
 from distill_vo.camera import Camera
 from distill_vo.odometry import Estimate
 from distill_vo.sources import Source
+from distill_vo.trajectory import Trajectory
 
 MOST_POINTS, QUALITY, APART_PX = 2000, 0.003, 7  # OpenCV's corners
 AGAIN_PX, EPIPOLAR_PX, SURE = 0.3, 0.5, 0.9999  # a point comes back when followed back; MAGSAC's
@@ -28,13 +31,30 @@ def truth_sigma(source: Source, estimates: list[Estimate], truth: np.ndarray) ->
 
     estimates of a student at images of the source, which have no lens distortion; truth (N, 4, 4) there.
     """
-    stamps_ns = [e.stamp_ns for e in estimates]
+    seen, true = five_point_turns(source, [e.stamp_ns for e in estimates]), _turns(truth)
+    return common_sigma(seen - true, _turns(np.array([e.pose for e in estimates])) - true)
+
+
+def by_images(source: Source) -> Trajectory:
+    """The truth where there are images, with the rotations from each to the next that the five-point
+    algorithm finds; where it finds none, or grossly others, the truth's own. Images have no lens distortion.
+    """
+    with_image = np.isin(source.truth.stamps_ns, [f.stamp_ns for f in source if f.image is not None])
+    stamps_ns, poses = source.truth.stamps_ns[with_image], source.truth.poses[with_image]
+    turns, true = five_point_turns(source, stamps_ns.tolist()), _turns(poses)
+    is_seen = np.linalg.norm(turns - true, axis=1, keepdims=True) < GROSS_RAD
+    turns = geometry.rotation_exp(np.where(is_seen, turns, true))
+    poses[:, :3, :3] = list(accumulate(turns, np.matmul, initial=poses[0, :3, :3]))
+    return Trajectory.from_poses(stamps_ns, poses)
+
+
+def five_point_turns(source: Source, stamps_ns: list[int]) -> np.ndarray:
+    """Rotation vectors (N - 1, 3) from each image to the next, base axes; NaN where too little is seen."""
     images = {frame.stamp_ns: frame.image for frame in source}
-    seen = np.array([five_point_rotation(images[first], images[second], source.camera)
-                     for first, second in zip(stamps_ns[:-1], stamps_ns[1:], strict=True)])
-    R, true = source.base_T_camera[:3, :3], _turns(truth)
-    return common_sigma(geometry.rotation_log(R @ seen @ R.T) - true,
-                        _turns(np.array([e.pose for e in estimates])) - true)
+    seen = [five_point_rotation(images[first], images[second], source.camera)
+            for first, second in pairwise(stamps_ns)]
+    R = source.base_T_camera[:3, :3]
+    return geometry.rotation_log(R @ np.array(seen) @ R.T)
 
 
 def _turns(poses: np.ndarray) -> np.ndarray:
