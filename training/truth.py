@@ -35,12 +35,17 @@ def truth_sigma(source: Source, estimates: list[Estimate], truth: np.ndarray) ->
     return common_sigma(seen - true, _turns(np.array([e.pose for e in estimates])) - true)
 
 
-def by_images(source: Source) -> Trajectory:
-    """The truth where there are images, with the rotations from each to the next that the five-point
-    algorithm finds; where it finds none, or grossly others, the truth's own. Images have no lens distortion.
-    """
+def at_images(source: Source) -> Trajectory:
+    """The truth where there are images."""
     with_image = np.isin(source.truth.stamps_ns, [f.stamp_ns for f in source if f.image is not None])
-    stamps_ns, poses = source.truth.stamps_ns[with_image], source.truth.poses[with_image]
+    return Trajectory.from_poses(source.truth.stamps_ns[with_image], source.truth.poses[with_image])
+
+
+def by_images(source: Source) -> Trajectory:
+    """The truth at images, with the rotations from each to the next that the five-point algorithm finds;
+    where it finds none, or grossly others, the truth's own. Images have no lens distortion."""
+    truth = at_images(source)
+    stamps_ns, poses = truth.stamps_ns, truth.poses
     turns, true = five_point_turns(source, stamps_ns.tolist()), _turns(poses)
     is_seen = np.linalg.norm(turns - true, axis=1, keepdims=True) < GROSS_RAD
     turns = geometry.rotation_exp(np.where(is_seen, turns, true))
