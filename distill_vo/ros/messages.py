@@ -36,12 +36,6 @@ def ns_from_time(time: Time) -> int:
     return time.sec * 10**9 + time.nanosec
 
 
-def matrix_from_transform(transform: Transform) -> np.ndarray:
-    """geometry_msgs/Transform -> (4, 4), maps child coordinates to parent coordinates."""
-    t, q = transform.translation, transform.rotation
-    return geometry.from_position_quaternion([t.x, t.y, t.z], [q.x, q.y, q.z, q.w])
-
-
 def _position_and_quaternion(T: np.ndarray) -> tuple[list[float], Quaternion]:
     x, y, z, w = geometry.quaternion_from_matrix(T[:3, :3]).tolist()
     return T[:3, 3].tolist(), Quaternion(x=x, y=y, z=z, w=w)
