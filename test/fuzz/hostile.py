@@ -39,7 +39,8 @@ WORDS = [word.encode() for word in (
     "2001-99-99", "~", "true", "[", "{", "}", "[" * 2000, "\n", "\t", " ", ",", ": ", "- ", "'", "#", "&x ",
     "*x", "<<: *x", "\0", "é", "!!python/object/apply:os.abort []", "!!binary x", f"\n{LAUGHS}\ndata: *i\n")]
 SIZES = st.sampled_from([0, 1, 2, 3, 4, 7, 16, 33, 640, 16384, 16385, 2**16, 2**31 - 1, 2**31, 2**32 - 1])
-NUMBERS = st.one_of(st.floats(width=64), st.sampled_from([0.0, 1.0, 380.0, 1e-300, 1e300, np.inf, np.nan]))
+NUMBERS = st.one_of(st.floats(width=64), st.sampled_from(
+    [0.0, 1.0, 380.0, 3.8e5, 1e10, 5e-324, 1e-300, 1e300, np.inf, np.nan]))
 
 
 @dataclass(frozen=True)
