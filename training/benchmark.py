@@ -28,7 +28,7 @@ from distill_vo.sources import Source, open_source
 from distill_vo.student import Student, load_network, student_names
 from distill_vo.trajectory import Trajectory, write_whole
 from training.results import provenance
-from training.truth import at_images, by_images
+from training.truth import true_and_seen
 
 ALIGNMENTS = ("none", "scale", "sim3")
 R_ERR = "r_err_deg_per_100m"
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     drivers = [partial(Student.load, name, "cpu") for name in student_names()]
     if args.teacher:
         drivers.append(partial(load_teacher, args.teacher))
-    recordings = [(source, *(as_camera(way(source), source.base_T_camera) for way in (at_images, by_images)))
+    recordings = [(source, *(as_camera(way, source.base_T_camera) for way in true_and_seen(source)))
                   for source in sequences(args.root)]
     lines += [line("truth", source.name, truth, truth, seen) for source, truth, seen in recordings]
     for load in drivers:

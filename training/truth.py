@@ -31,31 +31,32 @@ def truth_sigma(source: Source, estimates: list[Estimate], truth: np.ndarray) ->
 
     estimates of a student at images of the source, which have no lens distortion; truth (N, 4, 4) there.
     """
-    seen, true = five_point_turns(source, [e.stamp_ns for e in estimates]), _turns(truth)
+    seen, true = _five_point_turns(source, _images(source), [e.stamp_ns for e in estimates]), _turns(truth)
     return common_sigma(seen - true, _turns(np.array([e.pose for e in estimates])) - true)
 
 
-def at_images(source: Source) -> Trajectory:
-    """The truth where there are images."""
-    with_image = np.isin(source.truth.stamps_ns, [f.stamp_ns for f in source if f.image is not None])
-    return Trajectory.from_poses(source.truth.stamps_ns[with_image], source.truth.poses[with_image])
-
-
-def by_images(source: Source) -> Trajectory:
-    """The truth at images, with the rotations from each to the next that the five-point algorithm finds;
-    where it finds none, or grossly others, the truth's own. Images have no lens distortion."""
-    truth = at_images(source)
-    stamps_ns, poses = truth.stamps_ns, truth.poses
-    turns, true = five_point_turns(source, stamps_ns.tolist()), _turns(poses)
+def true_and_seen(source: Source) -> tuple[Trajectory, Trajectory]:
+    """The truth where there are images, and the same with rotations from each to the next as the five-point
+    algorithm finds them; where it finds none, or grossly others, the truth's own. Images have no lens
+    distortion."""
+    images = _images(source)
+    with_image = np.isin(source.truth.stamps_ns, list(images))
+    stamps_ns, poses = source.truth.stamps_ns[with_image], source.truth.poses[with_image]
+    turns, true = _five_point_turns(source, images, stamps_ns.tolist()), _turns(poses)
     is_seen = np.linalg.norm(turns - true, axis=1, keepdims=True) < GROSS_RAD
     turns = geometry.rotation_exp(np.where(is_seen, turns, true))
-    poses[:, :3, :3] = list(accumulate(turns, np.matmul, initial=poses[0, :3, :3]))
-    return Trajectory.from_poses(stamps_ns, poses)
+    seen = poses.copy()
+    seen[:, :3, :3] = list(accumulate(turns, np.matmul, initial=poses[0, :3, :3]))
+    return Trajectory.from_poses(stamps_ns, poses), Trajectory.from_poses(stamps_ns, seen)
 
 
-def five_point_turns(source: Source, stamps_ns: list[int]) -> np.ndarray:
+def _images(source: Source) -> dict[int, np.ndarray]:
+    """Stamp, ns -> image."""
+    return {frame.stamp_ns: frame.image for frame in source if frame.image is not None}
+
+
+def _five_point_turns(source: Source, images: dict[int, np.ndarray], stamps_ns: list[int]) -> np.ndarray:
     """Rotation vectors (N - 1, 3) from each image to the next, base axes; NaN where too little is seen."""
-    images = {frame.stamp_ns: frame.image for frame in source}
     seen = [five_point_rotation(images[first], images[second], source.camera)
             for first, second in pairwise(stamps_ns)]
     R = source.base_T_camera[:3, :3]
