@@ -123,17 +123,14 @@ def read(path: str | Path, stamps_ns: np.ndarray | None = None) -> Trajectory:
     columns = len(words[0])
     values = _numbers(path, lines, words)
     if columns == 8:
-        if (wrong := np.abs(values[:, 0]) > LATEST_S).any():
-            raise InputError(f"{path}: line {lines[wrong][0]} holds no stamp; write seconds first.")
-        wrong = np.abs(np.linalg.norm(values[:, 4:], axis=1) - 1) > 0.01
-        if wrong.any():
-            raise InputError(f"{path}: line {lines[wrong][0]} holds a quaternion that is not of unit "
-                             "length; write qx qy qz qw last.")
+        _refuse(path, lines, np.abs(values[:, 0]) > LATEST_S, "holds no stamp; write seconds first.")
+        _refuse(path, lines, np.abs(np.linalg.norm(values[:, 4:], axis=1) - 1) > 0.01,
+                "holds a quaternion that is not of unit length; write qx qy qz qw last.")
         stamps = np.array([to_nanoseconds(row[0]) for row in words], np.int64)
         return Trajectory(stamps, values[:, 1:4], values[:, 4:])
-    if columns == 13 and (wrong := ~((values[:, 0] >= 0) & (values[:, 0] < MOST_FRAMES))).any():
-        raise InputError(f"{path}: line {lines[wrong][0]} holds no frame number; count frames from 0.")
-    frames = values[:, 0].astype(np.int64) if columns == 13 else np.arange(len(values))
+    frames = values[:, 0] if columns == 13 else np.arange(len(values))
+    _refuse(path, lines, (frames < 0) | (frames >= MOST_FRAMES), "holds no frame number; count them from 0.")
+    frames = frames.astype(np.int64)
     if stamps_ns is not None and frames.max() >= len(stamps_ns):
         raise InputError(f"{path}: holds frame {frames.max()}, but there are only {len(stamps_ns)} "
                          "time stamps; give the times that belong to these poses.")
@@ -142,10 +139,8 @@ def read(path: str | Path, stamps_ns: np.ndarray | None = None) -> Trajectory:
     poses[:, :3] = values[:, -12:].reshape(-1, 3, 4)
     R = poses[:, :3, :3]
     error = np.abs(R @ R.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
-    wrong = (error > 0.01) | (np.linalg.det(R) < 0)
-    if wrong.any():
-        raise InputError(f"{path}: line {lines[wrong][0]} is not a rigid transform; KITTI lines are the "
-                         "3x4 matrix [R t], row by row.")
+    _refuse(path, lines, (error > 0.01) | (np.linalg.det(R) < 0),
+            "is not a rigid transform; KITTI lines are the 3x4 matrix [R t], row by row.")
     return replace(Trajectory.from_poses(stamps, poses), stamped=stamps_ns is not None)
 
 
@@ -170,8 +165,12 @@ def _numbers(path: Path, lines: np.ndarray, words: list[list[str]]) -> np.ndarra
         values = np.array(words, dtype=np.float64)
     except ValueError as error:
         raise InputError(f"{path}: holds something that is not a number ({error}).") from error
-    wrong = ~np.isfinite(values).all(axis=1)
-    if wrong.any():
-        raise InputError(f"{path}: line {lines[wrong][0]} holds a value that is not finite; remove "
-                         "that pose.")
+    _refuse(path, lines, ~np.isfinite(values).all(axis=1),
+            "holds a value that is not finite; remove that pose.")
     return values
+
+
+def _refuse(path: Path, lines: np.ndarray, wrong: np.ndarray, why: str) -> None:
+    """Raises InputError by the first of the lines (N,) that is wrong (N,)."""
+    if wrong.any():
+        raise InputError(f"{path}: line {lines[wrong][0]} {why}")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bench import FORWARD, Bench, image_message
+from bench import FORWARD, Bench, camera_info, image_message
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
@@ -141,6 +141,20 @@ def test_a_calibration_file_stands_in_for_the_topic(bench, images, tmp_path):
 
 def test_a_calibration_file_that_is_none_fails_to_configure(bench):
     assert "nowhere.yaml" in str(bench(calibration="nowhere.yaml").node.fault)
+
+
+def test_a_calibration_that_is_none_is_not_said_to_be_missing(bench, monkeypatch):
+    asked = []
+    monkeypatch.setattr("distill_vo.ros.node.why_nothing_comes",
+                        lambda _, subscription: asked.append(subscription.topic_name) or "")
+    robot, message = bench(), camera_info(CAMERA)
+    robot.node._say_what_is_missing()
+    assert "/camera_info" in asked
+    asked.clear()
+    message.k = np.zeros(9)  # of a camera that is not calibrated
+    robot.node._on_camera_info(message)
+    robot.node._say_what_is_missing()
+    assert "/camera_info" not in asked
 
 
 def test_the_pose_is_set_with_its_covariance_and_what_is_no_pose_is_refused(bench, images):
