@@ -49,7 +49,7 @@ class DenseFlow:
     shape = (9, GRID[1], GRID[0])
     # At how many scales corners are followed and in how many steps; by how many times its strength windows of
     # one may differ. Where noise made the corner it is 160 to 220 times, in the whole view from 109 on.
-    _scales, _steps, _most_noise = 1, 5, 150.0
+    _scales, _steps, _most_noise = 1, 4, 150.0
 
     def __init__(self):
         # Views of a quarter the size do, for a flow of half their size: cells are two of its pixels wide.

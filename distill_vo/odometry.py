@@ -63,7 +63,7 @@ MOVING = np.array([0.5, 0.1])  # m/s, rad/s; what moves faster does not stop bet
 
 _UNKNOWN_TWIST_COVARIANCE = np.diag([10.0, 10.0, 10.0, 1.0, 1.0, 1.0]) ** 2  # before any motion
 _UNSEEN_ACCELERATION = np.array([ACCELERATION] * 3 + [0.5] * 3)  # m/s^2, rad/s^2, one sigma
-_HARDEST = np.diag(HARDEST * _UNSEEN_ACCELERATION) ** 2  # covariance of the twist after a second
+_HARDEST = HARDEST * _UNSEEN_ACCELERATION
 _LONGEST_S = 20.0  # for which an unseen robot's uncertainty grows
 
 
@@ -200,13 +200,14 @@ class VisualOdometry:
         said = said * self._height_scale * min(max(moved_px / NOISE_PX - 1.0, 0.0), 1.0)
         still = min(max(moved_px / STILL_FLOW_PX, STILL_SIGMA), 1.0)
         sigma = sigma * self._height_scale * (still * max(1.0, SEEN_WELL / seen))
-        if not self._is_plausible(stamp_ns, *self._twist(stamp_ns, *self._moved(said, sigma)[2:])):
+        if not self._is_plausible(stamp_ns, *self._moved(said, sigma)[2:]):
             return None
         said, sigma, inertia = keyframe.inertia.update(said, sigma, age_s)
         sigma[AHEAD] = np.hypot(sigma[AHEAD], self._level.scale_sigma * said[AHEAD])
         motion, sigma, pose, covariance = self._moved(said, sigma)
         errors = self._flat_covariance(self._error_state.moved(keyframe.errors, motion, sigma))
-        twist, twist_covariance = self._twist(stamp_ns, pose, covariance)
+        twist = self._twist(stamp_ns, pose)
+        twist_covariance = self._twist_covariance(stamp_ns, pose, covariance)
         self._measured = self._estimate(stamp_ns, pose, errors, twist, twist_covariance,
                                         Status.TRACKING if seen >= SEEN_WELL else Status.DEGRADED)
         self._measured_errors = errors
@@ -236,18 +237,19 @@ class VisualOdometry:
         pose = self._flat(self._keyframe.pose @ motion)
         return motion, errors, pose, errors * self._error_variance @ errors.T
 
-    def _twist(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray):
-        """Twist (6,) and its covariance over KEYFRAME_S, or since there is a mark to take it from.
-
-        covariance (6, 6) of the motion from the keyframe to pose. Over a shorter time the errors of two poses
-        would be larger than the motion between them.
-        """
+    def _twist(self, stamp_ns: int, pose: np.ndarray) -> np.ndarray:
+        """(6,) over KEYFRAME_S, or since there is a mark to take it from: over a shorter time the errors of
+        two poses would be larger than the motion between them."""
         while len(self._marks) > 1 and stamp_ns - self._marks[1].stamp_ns >= KEYFRAME_S * 1e9:
             self._marks.pop(0)
         mark = self._marks[0]
-        dt, step = (stamp_ns - mark.stamp_ns) * 1e-9, geometry.inverse(mark.pose) @ pose
-        of_step = geometry.propagate(mark.covariance, step, covariance)
-        return geometry.log(step) / dt, self._flat_covariance(of_step / dt**2)
+        return geometry.log(geometry.inverse(mark.pose) @ pose) / ((stamp_ns - mark.stamp_ns) * 1e-9)
+
+    def _twist_covariance(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        """(6, 6) of what `_twist` gave; covariance (6, 6) of the motion from the keyframe to pose."""
+        mark = self._marks[0]
+        step = geometry.propagate(mark.covariance, geometry.inverse(mark.pose) @ pose, covariance)
+        return self._flat_covariance(step / ((stamp_ns - mark.stamp_ns) * 1e-9)**2)
 
     def _carry_on(self, stamp_ns: int, frame: CanonicalFrame) -> Estimate:
         """Nothing was seen: on at the last measured twist, for max_gap_s at most, ever less certain."""
@@ -268,20 +270,24 @@ class VisualOdometry:
                               Status.DEGRADED if unseen_s <= self.max_gap_s else Status.LOST,
                               stamp_ns - self._last.stamp_ns > self.max_gap_s * 1e9)
 
-    def _is_plausible(self, stamp_ns: int, twist: np.ndarray, covariance: np.ndarray) -> bool:
-        """Whether a robot can have come to this twist since the last one that was measured."""
-        change, unseen_s = twist - self._measured.twist, (stamp_ns - self._measured.stamp_ns) * 1e-9
-        allowed = _HARDEST * unseen_s**2 + self._measured.twist_covariance
+    def _is_plausible(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray) -> bool:
+        """Whether a robot can have come to this pose since the last one that was measured; covariance (6, 6)
+        of the motion from the keyframe to it."""
+        unseen_s = (stamp_ns - self._measured.stamp_ns) * 1e-9
+        change, hardest = self._twist(stamp_ns, pose) - self._measured.twist, _HARDEST * unseen_s
+        if ((change / hardest)**2).sum() < IMPLAUSIBLE:
+            return True  # however certain both twists are
+        allowed = np.diag(hardest**2) + self._measured.twist_covariance
         # Inertia weighs what is uncertain, but of what came after a held keyframe it knows nothing.
         if self._keyframe.stamp_ns == self._measured.stamp_ns:
-            allowed += covariance
+            allowed += self._twist_covariance(stamp_ns, pose, covariance)
         return change @ np.linalg.solve(allowed, change) < IMPLAUSIBLE
 
     def _is_frozen(self, frame: CanonicalFrame) -> bool:
         """Whether a moving camera gave the same image again."""
-        squared = (self._measured.twist.reshape(2, 3) ** 2).sum(axis=1)
-        # Buffers are compared no further than to the first difference.
-        return bool((squared > MOVING**2).any()) and frame.half.data == self._last_frame.half.data
+        if frame.half.data != self._last_frame.half.data:  # no further than to the first difference
+            return False
+        return bool(((self._measured.twist.reshape(2, 3)**2).sum(axis=1) > MOVING**2).any())
 
     def _set_keyframe(self, stamp_ns: int, frame: CanonicalFrame, pose: np.ndarray, errors: np.ndarray,
                       inertia: Inertia, marks: list[_Mark] | None = None) -> None:

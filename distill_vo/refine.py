@@ -31,7 +31,7 @@ from distill_vo.frontend import corners_in, patches_in
 # Steps with robust weights fall short: each is made longer by as much as the one before fell short, up to so
 # many times; the first by that much. Source: Irons, Tuck, "A version of the Aitken accelerator for computer
 # iteration", International Journal for Numerical Methods in Engineering, 1969.
-STEPS, LONGEST = 4, 1.8
+STEPS, LONGEST = 3, 2.0
 WAY_DOUBT, ROTATION_DOUBT = 1.5, 4.0  # times its sigma is how far the network is believed beside geometry
 # One sigma, share of the way: networks learned on views that look along it, and the odometry's do so to a
 # third of a degree. Were they believed, no camera's yaw would ever be seen.
