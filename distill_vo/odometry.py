@@ -20,6 +20,7 @@ from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
 from distill_vo.level import LEAST_RAD, Level
 from distill_vo.planar import flat, flat_covariance
 from distill_vo.student import MOST_MOTION, Student
+from distill_vo.twist import TWIST_S, Marks
 from distill_vo.uncertainty import LEAST_COVARIANCE, ErrorState
 from distill_vo.visibility import followed, texture
 
@@ -47,7 +48,7 @@ class Estimate:
 
 # An image becomes the next keyframe by its mean motion since the last one: enough of it, over the time that
 # lay between the images the student learned from or more; or so much that flow will not follow much further.
-KEYFRAME_FLOW_PX, KEYFRAME_S, FAST_FLOW_PX = 3.0, 0.09, 12.0
+KEYFRAME_FLOW_PX, KEYFRAME_S, FAST_FLOW_PX = 3.0, TWIST_S, 12.0
 # Farthest motion in the view since a keyframe of long ago, and way at the training camera's height.
 FARTHEST_FLOW_PX, FARTHEST_M = 24.0, 9.0
 MAX_GAP_S = 1.0  # without seeing anything; beyond it the motion is not measured
@@ -63,7 +64,6 @@ MOVING = np.array([0.5, 0.1])  # m/s, rad/s; what moves faster does not stop bet
 
 _UNKNOWN_TWIST_COVARIANCE = np.diag([10.0, 10.0, 10.0, 1.0, 1.0, 1.0]) ** 2  # before any motion
 _UNSEEN_ACCELERATION = np.array([ACCELERATION] * 3 + [0.5] * 3)  # m/s^2, rad/s^2, one sigma
-_HARDEST = HARDEST * _UNSEEN_ACCELERATION
 _LONGEST_S = 20.0  # for which an unseen robot's uncertainty grows
 
 
@@ -76,15 +76,6 @@ class _Keyframe:
     pose: np.ndarray
     errors: np.ndarray  # see ErrorState
     inertia: Inertia
-
-
-@dataclass(frozen=True, eq=False)
-class _Mark:
-    """A pose that was measured of late; a twist is the motion since one."""
-
-    stamp_ns: int
-    pose: np.ndarray
-    covariance: np.ndarray  # (6, 6) of its motion from the keyframe, or to it, in the tangent space here
 
 
 class VisualOdometry:
@@ -175,6 +166,7 @@ class VisualOdometry:
     def _start(self, stamp_ns: int, frame: CanonicalFrame) -> Estimate:
         errors = self._error_state.start(self._origin_covariance)
         self._set_keyframe(stamp_ns, frame, self._origin, errors, Inertia(squat=self.student.squat))
+        self._marks = Marks(stamp_ns, self._origin)
         status = Status.TRACKING if texture(frame) >= SEEN_WELL else Status.DEGRADED
         self._measured = self._estimate(stamp_ns, self._origin, errors, np.zeros(6),
                                         self._flat_covariance(_UNKNOWN_TWIST_COVARIANCE), status)
@@ -184,7 +176,7 @@ class VisualOdometry:
     def _measure(self, stamp_ns: int, frame: CanonicalFrame) -> Estimate | None:
         """Motion from the keyframe to this image, by the student; None where too little is seen."""
         keyframe = self._keyframe
-        unseen_s, age_s = ((stamp_ns - t) * 1e-9 for t in (self._marks[-1].stamp_ns, keyframe.stamp_ns))
+        unseen_s, age_s = ((stamp_ns - t) * 1e-9 for t in (self._marks.newest_ns, keyframe.stamp_ns))
         way_m = age_s * np.linalg.norm(self._measured.twist[:3]) / self._height_scale[0]
         too_far = age_s * self._flow_px_s > FARTHEST_FLOW_PX or way_m > FARTHEST_M
         if unseen_s > self.max_gap_s or self._is_frozen(frame) or age_s > 2 * KEYFRAME_S and too_far:
@@ -206,10 +198,10 @@ class VisualOdometry:
         sigma[AHEAD] = np.hypot(sigma[AHEAD], self._level.scale_sigma * said[AHEAD])
         motion, sigma, pose, covariance = self._moved(said, sigma)
         errors = self._flat_covariance(self._error_state.moved(keyframe.errors, motion, sigma))
-        twist = self._twist(stamp_ns, pose)
-        twist_covariance = self._twist_covariance(stamp_ns, pose, covariance)
-        self._measured = self._estimate(stamp_ns, pose, errors, twist, twist_covariance,
-                                        Status.TRACKING if seen >= SEEN_WELL else Status.DEGRADED)
+        self._measured = self._estimate(
+            stamp_ns, pose, errors, self._marks.twist(stamp_ns, pose),
+            self._flat_covariance(self._marks.twist_covariance(stamp_ns, pose, covariance)),
+            Status.TRACKING if seen >= SEEN_WELL else Status.DEGRADED)
         self._measured_errors = errors
         self._flow_px_s = moved_px / age_s if np.isfinite(moved_px) else 0.0
         # A robot that stands keeps its keyframe, so that the noise of its motions does not add up.
@@ -217,11 +209,10 @@ class VisualOdometry:
         if is_due or moved_px >= FAST_FLOW_PX:
             if seen >= SEEN_WELL:
                 self._level.drove(said / self._height_scale)
-            marks = [replace(m, covariance=geometry.propagate(covariance, geometry.inverse(pose) @ m.pose,
-                                                              m.covariance)) for m in self._marks]
-            self._set_keyframe(stamp_ns, frame, pose, errors, inertia, marks)
+            self._set_keyframe(stamp_ns, frame, pose, errors, inertia)
+            self._marks.begin_at(stamp_ns, pose, covariance)
         else:
-            self._marks.append(_Mark(stamp_ns, pose, covariance))
+            self._marks.add(stamp_ns, pose, covariance)
         return self._measured
 
     def _moved(self, said: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -237,20 +228,6 @@ class VisualOdometry:
         pose = self._flat(self._keyframe.pose @ motion)
         return motion, errors, pose, errors * self._error_variance @ errors.T
 
-    def _twist(self, stamp_ns: int, pose: np.ndarray) -> np.ndarray:
-        """(6,) over KEYFRAME_S, or since there is a mark to take it from: over a shorter time the errors of
-        two poses would be larger than the motion between them."""
-        while len(self._marks) > 1 and stamp_ns - self._marks[1].stamp_ns >= KEYFRAME_S * 1e9:
-            self._marks.pop(0)
-        mark = self._marks[0]
-        return geometry.log(geometry.inverse(mark.pose) @ pose) / ((stamp_ns - mark.stamp_ns) * 1e-9)
-
-    def _twist_covariance(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-        """(6, 6) of what `_twist` gave; covariance (6, 6) of the motion from the keyframe to pose."""
-        mark = self._marks[0]
-        step = geometry.propagate(mark.covariance, geometry.inverse(mark.pose) @ pose, covariance)
-        return self._flat_covariance(step / ((stamp_ns - mark.stamp_ns) * 1e-9)**2)
-
     def _carry_on(self, stamp_ns: int, frame: CanonicalFrame) -> Estimate:
         """Nothing was seen: on at the last measured twist, for max_gap_s at most, ever less certain."""
         last = self._measured
@@ -265,6 +242,7 @@ class VisualOdometry:
         if not self._is_frozen(frame) and texture(frame) >= SEEN_WELL:
             age_s = (stamp_ns - self._keyframe.stamp_ns) * 1e-9
             self._set_keyframe(stamp_ns, frame, pose, errors, self._keyframe.inertia.predict(age_s))
+            self._marks = Marks(stamp_ns, pose)
             self._flow_px_s = 0.0
         return self._estimate(stamp_ns, pose, errors, last.twist, twist_covariance,
                               Status.DEGRADED if unseen_s <= self.max_gap_s else Status.LOST,
@@ -273,27 +251,25 @@ class VisualOdometry:
     def _is_plausible(self, stamp_ns: int, pose: np.ndarray, covariance: np.ndarray) -> bool:
         """Whether a robot can have come to this pose since the last one that was measured; covariance (6, 6)
         of the motion from the keyframe to it."""
-        unseen_s = (stamp_ns - self._measured.stamp_ns) * 1e-9
-        change, hardest = self._twist(stamp_ns, pose) - self._measured.twist, _HARDEST * unseen_s
+        last = self._measured
+        change, unseen_s = self._marks.twist(stamp_ns, pose) - last.twist, (stamp_ns - last.stamp_ns) * 1e-9
+        hardest = HARDEST * _UNSEEN_ACCELERATION * unseen_s
         if ((change / hardest)**2).sum() < IMPLAUSIBLE:
             return True  # however certain both twists are
-        allowed = np.diag(hardest**2) + self._measured.twist_covariance
+        allowed = np.diag(hardest**2) + last.twist_covariance
         # Inertia weighs what is uncertain, but of what came after a held keyframe it knows nothing.
-        if self._keyframe.stamp_ns == self._measured.stamp_ns:
-            allowed += self._twist_covariance(stamp_ns, pose, covariance)
+        if self._keyframe.stamp_ns == last.stamp_ns:
+            allowed += self._flat_covariance(self._marks.twist_covariance(stamp_ns, pose, covariance))
         return change @ np.linalg.solve(allowed, change) < IMPLAUSIBLE
 
     def _is_frozen(self, frame: CanonicalFrame) -> bool:
         """Whether a moving camera gave the same image again."""
-        if frame.half.data != self._last_frame.half.data:  # no further than to the first difference
-            return False
-        return bool(((self._measured.twist.reshape(2, 3)**2).sum(axis=1) > MOVING**2).any())
+        is_same = frame.half.data == self._last_frame.half.data  # no further than to the first difference
+        return is_same and bool(((self._measured.twist.reshape(2, 3)**2).sum(axis=1) > MOVING**2).any())
 
     def _set_keyframe(self, stamp_ns: int, frame: CanonicalFrame, pose: np.ndarray, errors: np.ndarray,
-                      inertia: Inertia, marks: list[_Mark] | None = None) -> None:
-        """marks: those before it that it was measured together with."""
+                      inertia: Inertia) -> None:
         self._keyframe = _Keyframe(stamp_ns, frame, pose, errors, inertia.at_keyframe())
-        self._marks = [*(marks or ()), _Mark(stamp_ns, pose, np.zeros((6, 6)))]
 
     def _estimate(self, stamp_ns, pose, errors, twist, twist_covariance, status, after_gap=False) -> Estimate:
         in_odom = geometry.rotate_covariance(errors[:6, :6], pose[:3, :3])
