@@ -97,9 +97,11 @@ class Student:
     def refined(self, x: np.ndarray, motion: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Front-end output (N, C, H, W), the network's motions and sigmas (N, 6) -> the student's."""
         sigma = sigma * self._sigma_scale
-        # What no camera does between two images is left to be found implausible.
-        if self.front_end.is_flow and (np.abs(motion) + sigma < MOST_MOTION).all():
-            motion, sigma = refine(x, motion, sigma)
+        if self.front_end.is_flow:
+            # What no camera does between two images is left to be found implausible.
+            pairs = [refine(*pair) if (np.abs(pair[1]) + pair[2] < MOST_MOTION).all() else pair[1:]
+                     for pair in zip(x, motion, sigma, strict=True)]
+            motion, sigma = map(np.array, zip(*pairs, strict=True))
         return motion * self._scale, in_turns(motion, sigma, self._turning) * self._scale
 
     @classmethod

@@ -56,7 +56,7 @@ def road_flow(T: np.ndarray, ground: np.ndarray) -> np.ndarray:
 
 
 def corrected(x: np.ndarray, said: np.ndarray) -> np.ndarray:
-    return refine(x[None], said[None], SIGMA[None])[0][0]
+    return refine(x, said, SIGMA)[0]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -68,8 +68,7 @@ def test_a_student_that_errs_is_set_right(seed, fine):
 
 
 def test_four_corners_in_a_cell_and_finer_patches_of_road_tell_more():
-    (_, coarse), (_, fine) = (refine(world(TRUE, fine=fine)[None], TRUE[None], SIGMA[None])
-                              for fine in (False, True))
+    (_, coarse), (_, fine) = (refine(world(TRUE, fine=fine), TRUE, SIGMA) for fine in (False, True))
     assert (fine < 0.8 * coarse).all()
 
 
@@ -137,32 +136,34 @@ def test_without_the_road_the_way_is_as_long_as_the_student_says():
 def test_where_geometry_says_nothing_motion_and_sigma_stay_the_students():
     x = world(TRUE)
     x[4:], x[2:4] = 0.0, 1e4
-    motion, sigma = refine(x[None], TRUE[None], SIGMA[None])
-    assert (np.abs(motion[0] - TRUE) < 0.2 * SIGMA).all()
-    np.testing.assert_allclose(sigma[0], SIGMA, rtol=0.1)
+    motion, sigma = refine(x, TRUE, SIGMA)
+    assert (np.abs(motion - TRUE) < 0.2 * SIGMA).all()
+    np.testing.assert_allclose(sigma, SIGMA, rtol=0.1)
 
 
 @FINE
 def test_sigma_shrinks_by_what_is_seen_and_a_mirror_changes_none_of_it(fine):
     x, said = world(TRUE, fine=fine), TRUE + 0.5 * SIGMA
-    (motion,), (sigma,) = refine(x[None], said[None], SIGMA[None])
-    mirror_image = in_mirror(x)[None], (MIRROR_SIGNS * said)[None]
-    (mirrored,), (of_mirrored,) = refine(*mirror_image, SIGMA[None])
+    motion, sigma = refine(x, said, SIGMA)
+    mirrored, of_mirrored = refine(in_mirror(x), MIRROR_SIGNS * said, SIGMA)
     assert (sigma < 0.7 * SIGMA).all()
     np.testing.assert_allclose(mirrored, MIRROR_SIGNS * motion, atol=1e-6)
     np.testing.assert_allclose(of_mirrored, sigma, rtol=1e-4)
 
 
-def test_pairs_of_a_batch_do_not_mix():
-    true = np.array([[0.0, -0.015, 0.9, 0.0, turn, 0.0] for turn in (0.08, -0.08, 0.0)])  # in other lanes
-    x, said = np.stack([world(motion, seed) for seed, motion in enumerate(true)]), true + 0.5 * SIGMA
-    x[1, 4:] = 0.0  # and one without corners
-    together, _ = refine(x, said, np.tile(SIGMA, (3, 1)))
-    alone = [corrected(*pair) for pair in zip(x, said, strict=True)]
-    np.testing.assert_allclose(together, alone, atol=1e-12)
+def test_where_student_and_geometry_disagree_all_of_it_is_less_certain():
+    (_, agreed), (_, surprised) = (refine(world(TRUE), TRUE + off * SIGMA * np.eye(6)[4], SIGMA)
+                                   for off in (0, 5))
+    assert (surprised[[0, 3, 5]] > 1.5 * agreed[[0, 3, 5]]).all()
+
+
+def test_a_student_is_never_believed_where_aside_a_camera_looks():
+    certain = SIGMA * np.r_[0.01, np.ones(5)]
+    motion, _ = refine(world(TRUE), TRUE + 0.006 * np.eye(6)[0], certain)
+    assert np.abs(motion - TRUE)[0] < 0.002
 
 
 def test_a_correction_is_sure_to_a_tenth_of_itself_at_best():
     said = TRUE + 20 * SIGMA * np.eye(6)[4]  # of the turn, by far more than its sigma
-    (motion,), (sigma,) = refine(world(TRUE)[None], said[None], SIGMA[None])
+    motion, sigma = refine(world(TRUE), said, SIGMA)
     assert sigma[4] >= 0.099 * np.abs(said[4] - motion[4])
