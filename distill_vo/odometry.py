@@ -52,6 +52,7 @@ KEYFRAME_FLOW_PX, KEYFRAME_S, FAST_FLOW_PX = 3.0, TWIST_S, 12.0
 # Farthest motion in the view since a keyframe of long ago, and way at the training camera's height.
 FARTHEST_FLOW_PX, FARTHEST_M = 24.0, 9.0
 MAX_GAP_S = 1.0  # without seeing anything; beyond it the motion is not measured
+LEAP_S = 20.0  # cameras seldom pause for longer, and then one image more does not matter
 # Shares of the view that the flow explains. On rendered streets it is never less than 0.4.
 SEEN_WELL, SEEN_AT_ALL = 0.35, 0.2
 # The student's sigma was learned while driving. Where next to nothing moves, next to nothing can be wrong,
@@ -120,23 +121,35 @@ class VisualOdometry:
                 geometry.rotate_covariance(covariance, self._origin[:3, :3].T))
         self._last: Estimate | None = None
         self._last_frame, self._flow_px_s = None, 0.0
+        self._doubted: tuple[int, np.ndarray] | None = None  # stamp and image
 
     def track(self, stamp_ns: int, image: np.ndarray) -> Estimate | None:
         """The estimate at this image: (H, W) grey or (H, W, 3) BGR uint8, of the camera's size.
 
-        An image that comes twice or late is dropped (None); stamps that fall back by more than the longest
-        gap (a bag that loops) start anew at the origin. Raises InputError where the image does not fit the
-        calibration.
+        An image that comes twice or late is dropped (None). So is one whose stamp falls back by more than the
+        longest gap, or leaps ahead by more than LEAP_S, for it may be wrong; unless the next goes on from
+        there: then both count, and where stamps fell back (a bag that loops) all starts anew at the origin.
+        Raises InputError where the image does not fit the calibration.
         """
+        doubted, self._doubted = self._doubted, None
+        last_ns = stamp_ns if self._last is None else self._last.stamp_ns
+        if not -self.max_gap_s <= (stamp_ns - last_ns) * 1e-9 <= LEAP_S:
+            if doubted is None or not 0 <= stamp_ns - doubted[0] < abs(stamp_ns - last_ns):
+                self.view(image)  # is it of the camera's size?
+                self._doubted = stamp_ns, image.copy()
+                return None
+            if doubted[0] < last_ns:
+                self.reset()
+            if doubted[0] < stamp_ns:
+                self._track(*doubted)
+        elif self._last is not None and stamp_ns <= last_ns:
+            return None
+        return self._track(stamp_ns, image)
+
+    def _track(self, stamp_ns: int, image: np.ndarray) -> Estimate:
         frame = self.view(image)
-        since_last = 0.0 if self._last is None else (stamp_ns - self._last.stamp_ns) * 1e-9
-        if since_last < -self.max_gap_s:
-            self.reset()
-            frame = self.view(image)
         if self._last is None:
             estimate = self._start(stamp_ns, frame)
-        elif since_last <= 0:
-            return None
         else:
             estimate = self._measure(stamp_ns, frame) or self._carry_on(stamp_ns, frame)
         self._last, self._last_frame = estimate, frame
@@ -237,8 +250,9 @@ class VisualOdometry:
         pose = self._flat(last.pose @ motion)
         twist_covariance = self._flat_covariance(
             last.twist_covariance + np.diag(_UNSEEN_ACCELERATION * grown_s) ** 2)
-        errors = self._flat_covariance(self._error_state.carried(self._measured_errors, motion,
-                                                                 twist_covariance * grown_s**2))
+        waited = last.twist * max(grown_s - self.max_gap_s, 0.0)  # the robot may have gone on meanwhile
+        errors = self._flat_covariance(self._error_state.carried(
+            self._measured_errors, motion, twist_covariance * grown_s**2 + np.outer(waited, waited)))
         if not self._is_frozen(frame) and texture(frame) >= SEEN_WELL:
             age_s = (stamp_ns - self._keyframe.stamp_ns) * 1e-9
             self._set_keyframe(stamp_ns, frame, pose, errors, self._keyframe.inertia.predict(age_s))

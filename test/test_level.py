@@ -163,7 +163,8 @@ def test_what_starts_anew_at_the_origin_goes_as_at_first_and_at_a_pose_goes_on_l
         odometry.reset()
     else:
         odometry.track(10**11, image(0))
-    again = list(driven(odometry, truth))
+    again = [estimate for estimate in driven(odometry, truth) if estimate]
+    first = first if is_told else first[1:]  # a stamp that falls back is doubted first
     for what in ("pose", "pose_covariance", "twist", "twist_covariance"):
         np.testing.assert_array_equal([getattr(e, what) for e in again], [getattr(e, what) for e in first])
 

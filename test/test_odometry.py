@@ -114,8 +114,34 @@ def test_a_bag_that_loops_starts_anew():
     truth = drive(20)
     odometry = VisualOdometry(KnowingStudent(truth), CANONICAL)
     first = [odometry.track(i * PERIOD_NS, image(i)) for i in range(20)]
-    again = [odometry.track(i * PERIOD_NS, image(i)) for i in range(20)]
-    np.testing.assert_array_equal([e.pose for e in again], [e.pose for e in first])
+    doubted, *again = [odometry.track(i * PERIOD_NS, image(i)) for i in range(20)]
+    assert doubted is None
+    np.testing.assert_array_equal([e.pose for e in again], [e.pose for e in first[1:]])
+
+
+@pytest.mark.parametrize("wrong_s", [0.0, 3600.0, -3600.0])
+def test_one_wrong_stamp_costs_one_image(wrong_s):
+    truth = drive(20)
+    odometry = VisualOdometry(KnowingStudent(truth), CANONICAL)
+    for i in range(20):
+        stamp_ns = 10**13 + i * PERIOD_NS
+        if i == 10:
+            stamp_ns = stamp_ns + int(wrong_s * 1e9) if wrong_s else 0
+        last = odometry.track(stamp_ns, image(i))
+        assert (last is None) == (i == 10)
+    np.testing.assert_allclose(last.pose, truth[-1], atol=1e-9)
+    assert last.status is Status.TRACKING
+
+
+def test_after_an_hour_it_goes_on_where_it_was():
+    odometry = VisualOdometry(KnowingStudent(drive(20)), CANONICAL)
+    for i in range(10):
+        before = odometry.track(i * PERIOD_NS, image(i))
+    hour_ns = 3600 * 10**9
+    first, second, third = (odometry.track(i * PERIOD_NS + hour_ns, image(i)) for i in (10, 11, 12))
+    assert first is None and second.status is third.status is Status.TRACKING
+    assert np.linalg.norm(second.pose[:3, 3] - before.pose[:3, 3]) < 15
+    assert np.sqrt(np.linalg.eigvalsh(second.pose_covariance)[-1]) > 100
 
 
 def test_a_gap_is_lost_coasts_along_the_arc_and_is_less_certain_than_what_was_seen():
@@ -271,6 +297,18 @@ def test_after_a_reset_the_speed_before_says_nothing():
     odometry.reset()
     first, second = (odometry.track(i * PERIOD_NS, image(i)) for i in (11, 12))
     assert second.pose[2, 3] - first.pose[2, 3] == pytest.approx(0.3, abs=0.01)
+
+
+@pytest.mark.parametrize("max_gap_s, speed", [(1.0, 30.0), (0.2, 20.0), (0.2, 10.0)])
+def test_a_robot_that_went_on_while_nothing_was_seen_is_within_two_sigma(max_gap_s, speed):
+    truth = ahead(np.full(40, speed))
+    odometry = VisualOdometry(KnowingStudent(truth, sigma=USUAL), CANONICAL, max_gap_s=max_gap_s)
+    dark = np.zeros_like(image(0))
+    for i in range(40):
+        last = odometry.track(i * PERIOD_NS, image(i) if i < 15 else dark)
+        off = abs(last.pose[2, 3] - truth[i, 2, 3])
+        assert off <= 2 * np.sqrt(last.pose_covariance[2, 2]), i
+    assert last.status is Status.LOST and off > 5
 
 
 @pytest.mark.parametrize("step_m, status", [(0.5, Status.TRACKING), (1.5, Status.DEGRADED)])
