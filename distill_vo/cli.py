@@ -12,23 +12,24 @@ import time
 from functools import partial
 from pathlib import Path
 
-from distill_vo.errors import InputError
+from distill_vo.errors import InputError, exit_code
 
 ALIGNMENTS = ("none", "se3", "sim3", "scale")
 INTERRUPTED = 130  # the exit code shells expect after Ctrl-C
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code 0; 2 for bad input, with one sentence on stderr; 130 for Ctrl-C."""
+    """Exit code 0; 2 for bad input, with one sentence on stderr; 130 for Ctrl-C; see errors.exit_code."""
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
-    args = _parser().parse_args(argv)
     try:
-        return args.verb(args)
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return exit_code(lambda: _verb(argv))
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _verb(argv: list[str] | None) -> int:
+    args = _parser().parse_args(argv)
+    return args.verb(args)
 
 
 def _run(args) -> int:
@@ -51,7 +52,7 @@ def _run(args) -> int:
         for frame in _progress(source, unit="frame"):
             if frame.image is not None:
                 estimates.append(odometry.track(frame.stamp_ns, frame.image))
-    except (InputError, KeyboardInterrupt) as error:
+    except (InputError, OSError, KeyboardInterrupt) as error:
         end = error
     seconds = time.perf_counter() - started
     estimates = [e for e in estimates if e is not None]

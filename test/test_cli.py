@@ -1,6 +1,8 @@
 """The command line as its user meets it: exit codes, stdout, and what is on disk afterwards."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -19,6 +21,7 @@ from distill_vo.trajectory import Trajectory, read, write_kitti, write_tum
 KEYS = {"frames", "seconds", "frames_per_second", "path_length_m", "t_err_percent",
         "r_err_deg_per_100m", "ate_m", "rpe_translation_m", "rpe_rotation_deg", "alignment"}
 FRAMES = 12
+LONG = "n" * 300  # more than file systems take
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +110,11 @@ def test_scale_follows_the_height_of_the_camera(sequence, student, tmp_path, cap
                                                                                      "folder"),
     (["evaluate", "nowhere.txt", "--truth", "nowhere.txt"], "nowhere.txt: cannot be read"),
     (["kitti-to-bag", "nowhere", "bag"], "nowhere: is not a folder"),
+    (["run", LONG], "nnn: File name too long; check the path"),
+    (["run", "{sequence}", "--truth", LONG], "nnn: File name too long"),
+    (["run", "{sequence}", "--model", LONG], "nnn: File name too long"),
+    (["kitti-to-bag", LONG, "bag"], "nnn: File name too long"),
+    (["kitti-to-bag", "{sequence}", LONG], "File name too long"),
 ])
 def test_bad_input_is_one_sentence_and_exit_code_2(sequence, student, tmp_path, capsys, monkeypatch,
                                                    arguments, sentence):
@@ -144,6 +152,8 @@ def interrupted(sequence, monkeypatch, error):
 
 @pytest.mark.parametrize("error, code, sentence", [
     (sources.InputError("bag: breaks off here."), 2, "error: bag: breaks off here.\n"),
+    (OSError(errno.EIO, "Input/output error", "bag"), 2,
+     "error: bag: Input/output error; check the path and its permissions.\n"),
     (KeyboardInterrupt(), 130, ""),
 ])
 def test_what_was_tracked_is_kept(sequence, student, tmp_path, capsys, monkeypatch, error, code,
@@ -194,6 +204,21 @@ def test_evaluate_takes_tum_and_kitti(tmp_path, capsys):
         assert {f.name for f in (tmp_path / "out").iterdir()} == {"figures.json", "path.png"}
     code, _, err = run(capsys, "evaluate", tmp_path / "a.tum", "--truth", tmp_path / "a.txt")
     assert code == 2 and "two of the same format" in err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_reads_ends_quietly_and_a_full_disk_is_told(tmp_path, unbuffered):
+    write_tum(tmp_path / "a.tum", Trajectory.from_poses(np.arange(3) * 10**8, np.tile(np.eye(4), (3, 1, 1))))
+    command = [sys.executable, "-m", "distill_vo.cli", "evaluate", "a.tum", "--truth", "a.tum"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    no_room = ("error: reading or writing: No space left on device; make room or take another place, then "
+               "run the same command again.\n")
+    with open("/dev/full", "w") as full, open(writer, "w") as unread:
+        for output, code, said in ((unread, 141, ""), (full, 2, no_room)):
+            result = subprocess.run(command, cwd=tmp_path, stdout=output, stderr=subprocess.PIPE, text=True,
+                                    env=os.environ | {"PYTHONUNBUFFERED": unbuffered})
+            assert (result.returncode, result.stderr) == (code, said)
 
 
 def test_evaluate_without_common_stamps(tmp_path, capsys):

@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from distill_vo.errors import InputError
+from distill_vo.errors import exit_code
 
 # verb -> (module with add_arguments(parser) and run(args), what it does)
 VERBS = {
@@ -44,18 +44,11 @@ def main(argv: list[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
     try:
-        return module.run(parser.parse_args(argv[1:])) or 0
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except OSError as error:
-        remedy = "check the path" if isinstance(error, FileNotFoundError) else \
-            "free space or choose another place, then run the same command again"
-        print(f"error: {error.filename or 'writing'}: {error.strerror or error}; {remedy}.", file=sys.stderr)
+        return exit_code(lambda: module.run(parser.parse_args(argv[1:])))
     except KeyboardInterrupt:
         goes_on = "; the same command goes on from here" * (argv[0] in RESUMED)
         print(f"stopped{goes_on}.", file=sys.stderr)
         return 130
-    return 2
 
 
 if __name__ == "__main__":

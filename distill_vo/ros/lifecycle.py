@@ -5,7 +5,7 @@ from functools import wraps
 
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
-from distill_vo.errors import InputError
+from distill_vo.errors import InputError, sentence
 
 
 def transition(work):
@@ -17,10 +17,10 @@ def transition(work):
             work(self)
             self.fault = None
             return getattr(LifecycleNode, work.__name__)(self, state)
-        except InputError as error:
+        except (InputError, OSError) as error:
             self.fault = error
             if not self._starting:  # then whoever started it says so
-                self.get_logger().error(str(error))
+                self.get_logger().error(sentence(error))
             return TransitionCallbackReturn.FAILURE
         except Exception:
             self.get_logger().fatal(traceback.format_exc())

@@ -39,7 +39,7 @@ class VisualOdometryNode(LifecycleNode):
 
     def __init__(self, **kwargs):
         super().__init__("vo_node", **kwargs)
-        self.fault: InputError | None = None
+        self.fault: InputError | OSError | None = None
         self._starting = False
         self.health = Health()
         self._release()

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from distill_vo.errors import InputError, first_line
+from distill_vo.errors import InputError, exit_code, first_line
 
 # Fast DDS: its default transports with sockets that hold a burst of full camera frames, which get lost
 # between processes otherwise. Processes without this setting are still understood (LARGE_DATA is not).
@@ -40,16 +40,14 @@ class Stop:
 def run(name: str, program: Callable[[Stop], int]) -> NoReturn:
     """Run program(stop), shut ROS down, and end the process.
 
-    Exit code 0 when it came to its end or was asked to stop, 2 with one sentence on stderr for an InputError.
+    Exit code 0 when it came to its end or was asked to stop, 2 with one sentence on stderr where it cannot go
+    on; see errors.exit_code.
     """
     stop = Stop(name)
     import rclpy  # the signal handlers come first
 
     try:
-        code = program(stop)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
+        code = exit_code(lambda: program(stop))
     finally:
         rclpy.try_shutdown()
     # Nothing is left to tidy up, and Python taking torch apart would last longer than all the rest of the

@@ -50,10 +50,11 @@ def test_it_holds_topics_and_student_only_while_it_needs_them(node):
     assert topics(node) == set()
 
 
-def test_a_model_that_is_none_fails_to_configure_and_another_may_be_set_then(node, model):
-    assert node.set_parameters([Parameter("model", value="nobody")])[0].successful
+@pytest.mark.parametrize("name", ["nobody", "n" * 300])
+def test_a_model_that_is_none_fails_to_configure_and_another_may_be_set_then(node, model, name):
+    assert node.set_parameters([Parameter("model", value=name)])[0].successful
     assert node.trigger_configure() == FAILURE
-    assert "nobody" in str(node.fault)
+    assert name in str(node.fault)
     assert node.set_parameters([Parameter("model", value=str(model))])[0].successful
     assert node.trigger_configure() == SUCCESS
 

@@ -148,7 +148,7 @@ def test_bad_input_is_refused_in_one_sentence(run, bag, tmp_path):
     broken.write_bytes(whole[:len(whole) // 2])
     start = partial(run, REPLAY)
     cases = {"none was given": start(), "there is no rosbag2 bag here": start(tmp_path / "nowhere"),
-             "broken.mcap": start(broken),
+             "broken.mcap": start(broken), "File name too long": start("n" * 300),
              "no image topic /front": start(bag, "--ros-args", "-p", "image_topic:=front"),
              "image_topic '/cam-1'": start(bag, "--ros-args", "-p", "image_topic:=/cam-1"),
              "from 0.01 to 100": start(bag, "--ros-args", "-p", "rate:=0.0")}

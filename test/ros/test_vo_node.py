@@ -143,6 +143,7 @@ def _handles(pid: int, number: int) -> bool:
 def test_wrong_parameters_are_refused_in_one_sentence(run):
     cases = {("--ros-args", "-p", "device:=tpu"): "auto, cpu, cuda",
              ("--ros-args", "-p", "model:=nobody"): "'nobody'",
+             ("--ros-args", "-p", f"model:={'n' * 300}"): "File name too long",
              ("--ros-args", "-p", "camera_hight:=1.2"): "camera_height",
              ("-p", "camera_height:=1.2"): "write --ros-args before"}
     programs = {case: run(NODE, *case) for case in cases}

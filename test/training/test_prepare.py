@@ -137,6 +137,11 @@ def test_options_that_make_no_sense(tmp_path, capsys, options, sentence):
     assert f"error: {sentence}" in capsys.readouterr().err
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, capsys):
+    assert main(["prepare", "n" * 300, "--out", str(tmp_path / "out")]) == 2
+    assert "nnn: File name too long; check the path" in capsys.readouterr().err
+
+
 def test_the_same_name_twice_is_refused(whole, tmp_path, capsys):
     root, _ = whole
     assert main(["prepare", str(root), str(root), "--out", str(tmp_path / "out")]) == 2
