@@ -13,6 +13,8 @@ import numpy as np
 # (x forward, y left, z up).
 OPTICAL_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
+MOST = 1e12  # metres, or squares of them; with what is larger sums end in numbers that are none
+
 _I = np.eye(3)
 _LEAST_RAD = 1e-9  # the axis of a smaller rotation is taken for shorter than a unit vector
 

@@ -116,18 +116,21 @@ def read(path: str | Path, stamps_ns: np.ndarray | None = None) -> Trajectory:
     """Read a trajectory; its columns tell the format: 8 TUM, 12 KITTI, 13 KITTI after a frame index.
 
     KITTI files carry no stamps: line (or frame index) i gets stamps_ns[i] (N,), or i at 10 Hz.
-    Raises InputError for a file that is missing, of another shape, or holds no rigid finite poses.
+    Raises InputError for a file that is missing, of another shape, or holds no rigid poses in bounds.
     """
     path = Path(path)
     lines, words = _read_words(path)
     columns = len(words[0])
     values = _numbers(path, lines, words)
+    pose = values[:, -7:] if columns == 8 else values[:, -12:]
+    _refuse(path, lines, (np.abs(pose) > geometry.MOST).any(axis=1),
+            f"holds a number beyond {geometry.MOST:g}; give positions in metres.")
     if columns == 8:
         _refuse(path, lines, np.abs(values[:, 0]) > LATEST_S, "holds no stamp; write seconds first.")
-        _refuse(path, lines, np.abs(np.linalg.norm(values[:, 4:], axis=1) - 1) > 0.01,
+        _refuse(path, lines, np.abs(np.linalg.norm(pose[:, 3:], axis=1) - 1) > 0.01,
                 "holds a quaternion that is not of unit length; write qx qy qz qw last.")
         stamps = np.array([to_nanoseconds(row[0]) for row in words], np.int64)
-        return Trajectory(stamps, values[:, 1:4], values[:, 4:])
+        return Trajectory(stamps, pose[:, :3], pose[:, 3:])
     frames = values[:, 0] if columns == 13 else np.arange(len(values))
     _refuse(path, lines, (frames < 0) | (frames >= MOST_FRAMES), "holds no frame number; count them from 0.")
     frames = frames.astype(np.int64)
@@ -136,7 +139,7 @@ def read(path: str | Path, stamps_ns: np.ndarray | None = None) -> Trajectory:
                          "time stamps; give the times that belong to these poses.")
     stamps = frames * KITTI_PERIOD_NS if stamps_ns is None else np.asarray(stamps_ns)[frames]
     poses = np.tile(np.eye(4), (len(values), 1, 1))
-    poses[:, :3] = values[:, -12:].reshape(-1, 3, 4)
+    poses[:, :3] = pose.reshape(-1, 3, 4)
     R = poses[:, :3, :3]
     error = np.abs(R @ R.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
     _refuse(path, lines, (error > 0.01) | (np.linalg.det(R) < 0),

@@ -206,6 +206,16 @@ def test_evaluate_takes_tum_and_kitti(tmp_path, capsys):
     assert code == 2 and "two of the same format" in err
 
 
+@pytest.mark.parametrize("alignment", cli.ALIGNMENTS)
+def test_the_farthest_positions_that_are_read_can_be_judged_and_drawn(tmp_path, capsys, alignment):
+    motions = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 30, 6)) * ([2 * geometry.MOST] * 3 + [1] * 3)
+    for name, poses in zip(("a.tum", "b.tum"), geometry.from_motion(motions), strict=True):
+        write_tum(tmp_path / name, Trajectory.from_poses(np.arange(30) * 10**8, poses))
+    code, out, _ = run(capsys, "evaluate", tmp_path / "a.tum", "--truth", tmp_path / "b.tum", "--alignment",
+                       alignment, "--json", "--out", tmp_path / "out")
+    assert code == 0 and json.loads(out)["ate_m"] > 0.1 * geometry.MOST
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_output_that_nobody_reads_ends_quietly_and_a_full_disk_is_told(tmp_path, unbuffered):
     write_tum(tmp_path / "a.tum", Trajectory.from_poses(np.arange(3) * 10**8, np.tile(np.eye(4), (3, 1, 1))))

@@ -74,6 +74,9 @@ def test_the_wrong_line_is_named_as_an_editor_counts_it(tmp_path, good, bad):
     ("-1 1 0 0 0 0 1 0 0 0 0 1 0\n", "line 1 holds no frame number"),
     ("1e30 1 0 0 0 0 1 0 0 0 0 1 0\n", "line 1 holds no frame number"),
     ("1 0 0 0 0 2 0 0 0 0 1 0\n", "rigid"),
+    ("0 0 -1e307 0 0 0 0 1\n", "line 1 holds a number beyond 1e\\+12; give positions in metres"),
+    ("1 0 0 1.1e12 0 1 0 0 0 0 1 0\n", "line 1 holds a number beyond"),
+    ("1e200 1e200 0 0 1e200 -1e200 0 0 0 0 1 0\n", "line 1 holds a number beyond"),
 ])
 def test_what_is_no_trajectory_is_refused_by_name(tmp_path, text, says):
     (tmp_path / "bad.txt").write_text(text)

@@ -25,8 +25,6 @@ from distill_vo.errors import InputError
 if TYPE_CHECKING:
     from distill_vo.odometry import Estimate
 
-MOST = 1e12  # metres, or squares of them; with what is larger sums end in numbers that are none
-
 
 def time_from_ns(stamp_ns: int) -> Time:
     return Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
@@ -93,13 +91,14 @@ def pose_with_covariance(message: PoseWithCovarianceStamped,
         raise InputError(f"set_pose: is given in {where}, not in {frame}; set RViz's fixed frame to {frame}.")
     position, quaternion = position_and_quaternion(message.pose.pose)
     covariance = np.array(message.pose.covariance).reshape(6, 6)
-    if not (np.abs([*position, *quaternion]) < MOST).all() or not abs(np.linalg.norm(quaternion) - 1) < 0.1:
+    is_bounded = (np.abs([*position, *quaternion]) < geometry.MOST).all()
+    if not is_bounded or not abs(np.linalg.norm(quaternion) - 1) < 0.1:
         raise InputError(f"set_pose: position {position} and quaternion {quaternion} are no pose.")
     pose = geometry.from_position_quaternion(position, quaternion)
     if not covariance.any():
         return pose, None
     # RViz leaves z, roll and pitch at zero, which is no covariance: there they are as good as known.
     covariance = (covariance + covariance.T) / 2 + 1e-6 * np.eye(6)
-    if not (np.abs(covariance) < MOST).all() or np.linalg.eigvalsh(covariance).min() <= 0:
+    if not (np.abs(covariance) < geometry.MOST).all() or np.linalg.eigvalsh(covariance).min() <= 0:
         raise InputError("set_pose: its covariance is not positive definite.")
     return pose, covariance

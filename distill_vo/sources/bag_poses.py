@@ -69,10 +69,12 @@ def truth_of_base(path: Path, topic: str, rows: list, transforms: dict) -> Traje
     body = next((b for b in bodies if find_transform(transforms, BASE, b) is not None), rows[0][0])
     stamps, values = zip(*(row[1:] for row in rows if row[0] == body), strict=True)
     values = np.array(values)
-    good = np.isfinite(values).all(axis=1) & (np.abs(np.linalg.norm(values[:, 3:], axis=1) - 1) < 0.5)
+    is_unit = np.abs(np.linalg.norm(values[:, 3:], axis=1) - 1) < 0.5
+    good = (np.abs(values) <= geometry.MOST).all(axis=1) & is_unit
     if not good.all():
-        raise InputError(f"{path}: topic {topic} holds a pose that is none (not finite, or its quaternion "
-                         f"not of unit length) at {stamps[np.argmin(good)] / 1e9:.3f} s; record it again.")
+        raise InputError(f"{path}: topic {topic} holds a pose that is none (not finite, beyond "
+                         f"{geometry.MOST:g} m, or its quaternion not of unit length) at "
+                         f"{stamps[np.argmin(good)] / 1e9:.3f} s; record it again.")
     poses = geometry.from_position_quaternion(values[:, :3], values[:, 3:])
     base_T_body = find_transform(transforms, BASE, body)
     if base_T_body is not None:  # the truth may be of a GPS/INS somewhere on the robot

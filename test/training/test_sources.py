@@ -271,6 +271,8 @@ def spoilt(robot: Robot, name: str) -> None:
         robot.poses("/pose", POSES)
     if name == "NaN":
         robot.pose("/pose", 1700 * MS, np.full((4, 4), np.nan))
+    elif name == "far away":
+        robot.pose("/pose", 1700 * MS, np.array([[1, 0, 0, 1e307], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
 
 
 @pytest.mark.parametrize("name, sentence", [
@@ -280,6 +282,7 @@ def spoilt(robot: Robot, name: str) -> None:
     ("poses backwards", "topic /pose: time goes backwards by 0.045 s"),
     ("another clock", "none of its 6 images was taken between two poses of /pose"),
     ("NaN", r"topic /pose holds a pose that is none .* at 1.700 s"),
+    ("far away", r"topic /pose holds a pose that is none .* at 1.700 s"),
 ])
 def test_bags_that_are_refused(tmp_path, name, sentence):
     with Robot(tmp_path / "bag") as robot:
