@@ -34,6 +34,7 @@ from distill_vo.frontend import FRONT_ENDS
 from distill_vo.networks import PoseRegressor, count_parameters
 from distill_vo.student import load_network
 from distill_vo.trajectory import write_whole
+from training.arguments import positive
 from training.data.cache import PairCache
 from training.distil import DistilSettings
 from training.results import commit
@@ -86,10 +87,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for rows and tables")
     parser.add_argument("--rows", nargs="+", choices=[label(*how) for how in ROWS], metavar="ROW",
                         help=f"{', '.join(label(*how) for how in ROWS)} (default: all)")
-    parser.add_argument("--seeds", type=int, default=5, help="runs of each row (default: %(default)s)")
+    parser.add_argument("--seeds", type=positive, default=5, help="runs of each row (default: %(default)s)")
     parser.add_argument("--rates", type=float, nargs="+", default=[0.9295], metavar="D",
                         help="shares of the teacher's parameters to do without (default: 0.9295)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count(), help="runs at a time")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -30,6 +30,7 @@ from distill_vo.sources import Source
 from distill_vo.student import DEFAULT, Student
 from distill_vo.trajectory import write_whole
 from distill_vo.uncertainty import ErrorModel
+from training.arguments import positive
 from training.benchmark import sequences
 from training.calibrate import FOCAL_ERROR, HEIGHT_ERROR, MOUNTING_ERROR_RAD
 from training.data.cache import turn_of
@@ -45,8 +46,9 @@ SHOWN = (1, 10, 50, 100, 200, 399)  # frames after the start
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("student", nargs="?", default=DEFAULT, help="name or file (default: %(default)s)")
-    parser.add_argument("--drives", type=int, default=24, help="default: %(default)s")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: all cores)")
+    parser.add_argument("--drives", type=positive, default=24, help="default: %(default)s")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count(),
+                        help="processes (default: all cores)")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to be written")
 
 

@@ -29,6 +29,7 @@ from distill_vo.camera import CANONICAL
 from distill_vo.errors import InputError
 from distill_vo.frontend import FRONT_ENDS
 from distill_vo.trajectory import write_whole
+from training.arguments import positive
 from training.data.cache import FORMAT, write_index
 from training.data.drives import Choice, Drive, find_drives
 from training.data.shards import is_whole, join, write_shard
@@ -51,14 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="of the camera above the road, metres; the scale hangs on it (default: 1.65)")
     parser.add_argument("--image-topic", metavar="TOPIC", help="of a bag with several")
     parser.add_argument("--pose-topic", metavar="TOPIC", help="of a bag with several; /tf for odom -> base")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: all cores)")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count(),
+                        help="processes (default: all cores)")
 
 
 def run(args: argparse.Namespace) -> None:
     if 0 in args.strides:
         raise InputError("--strides: 0 pairs a frame with itself; give numbers such as 1 2 -1.")
-    if args.jobs < 1:
-        raise InputError(f"--jobs: {args.jobs} processes do nothing; give 1 or more.")
     if args.camera_height is not None and not 0 < args.camera_height < 100:
         raise InputError(f"--camera-height: {args.camera_height} m is no height of a camera above the road.")
     in_colour = FRONT_ENDS[args.front_end].whole == "colour"

@@ -20,6 +20,7 @@ import torch
 from distill_vo.student import load_network
 from distill_vo.trajectory import write_whole
 from training import objectives, shapes
+from training.arguments import positive
 from training.data.cache import PairCache, Track, write_index
 from training.data.drive import DT
 from training.hints import teacher_outputs
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="file that `teacher` wrote")
     parser.add_argument("--cache", type=Path, required=True, help="pairs to repeat")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N",
+    parser.add_argument("--sizes", type=positive, nargs="+", default=SIZES, metavar="N",
                         help="pairs in an epoch (default: 5000 20000 80000)")
 
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from distill_vo.bags import kitti_to_bag
 from distill_vo.trajectory import write_whole
+from training.arguments import positive
 from training.programs import LOCAL, NODE, REPLAY, last_line, own_domain, program
 from training.results import machine_load, provenance
 
@@ -51,7 +52,8 @@ class End:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for signals.json")
-    parser.add_argument("--runs", type=int, default=100, help="of each program and signal (default: 100)")
+    parser.add_argument("--runs", type=positive, default=100,
+                        help="of each program and signal (default: 100)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from distill_vo.errors import InputError
 from distill_vo.trajectory import write_whole
+from training.arguments import positive
 from training.programs import AS_LAUNCHED, NODE, last_line, own_domain, program
 from training.results import machine_load, provenance
 from training.robot import Robot, milliseconds
@@ -29,7 +30,8 @@ QOS = QoSProfile(depth=60)  # reliable: nothing is lost while a busy machine let
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for soak.json")
-    parser.add_argument("--frames", type=int, default=60_000, help="images to send (default: %(default)s)")
+    parser.add_argument("--frames", type=positive, default=60_000,
+                        help="images to send (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=30.0, help="of the camera, Hz (default: %(default)s)")
 
 

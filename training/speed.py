@@ -24,6 +24,7 @@ from distill_vo.errors import InputError
 from distill_vo.odometry import VisualOdometry
 from distill_vo.student import Student, student_names
 from distill_vo.trajectory import write_whole
+from training.arguments import positive
 from training.data.rehearsal import RehearsalSettings, render_sequence
 from training.results import machine_load, provenance
 
@@ -33,7 +34,7 @@ STREETS, FRAMES = 3, 500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--frames", type=int, default=300, help="tracked (default: %(default)s)")
+    parser.add_argument("--frames", type=positive, default=300, help="tracked (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to be written")
 
 

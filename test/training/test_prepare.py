@@ -129,7 +129,6 @@ def test_a_cache_of_an_earlier_version_is_refused(whole, tmp_path, capsys):
 
 @pytest.mark.parametrize("options, sentence", [
     (["--strides", "0"], "--strides: 0 pairs a frame with itself"),
-    (["--jobs", "0"], "--jobs: 0 processes do nothing"),
     (["--camera-height", "0"], "--camera-height: 0.0 m is no height"),
     (["--camera-height", "nan"], "--camera-height: nan m is no height")])
 def test_options_that_make_no_sense(tmp_path, capsys, options, sentence):

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from distill_vo import geometry
 from distill_vo.errors import InputError
+from training.arguments import positive
 from training.data.along import load_trajectories
 from training.data.drive import DT
 from training.data.world import World
@@ -204,9 +205,9 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder to write sequences/ and poses/ into"
     )
-    parser.add_argument("--sequences", type=int, default=3, help="how many (default: %(default)s)")
+    parser.add_argument("--sequences", type=positive, default=3, help="how many (default: %(default)s)")
     parser.add_argument(
-        "--frames", type=int, default=500, help="frames in each, 10 a second (default: %(default)s)"
+        "--frames", type=positive, default=500, help="frames in each, 10 a second (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument(
@@ -218,15 +219,12 @@ def add_arguments(parser) -> None:
         "--camera-height", type=float, default=1.65, metavar="M", help="default: %(default)s m"
     )
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), help="processes (default: all cores)"
+        "--jobs", type=positive, default=os.cpu_count(), help="processes (default: all cores)"
     )
 
 
 def run(args) -> None:
     """Render what the command line asks for."""
-    for name in ("sequences", "jobs"):
-        if getattr(args, name) < 1:
-            raise InputError(f"--{name} is {getattr(args, name)}; give 1 or more")
     settings = RehearsalSettings(
         frames=args.frames, seed=args.seed, along=args.along, camera_height=args.camera_height
     )
