@@ -1,6 +1,7 @@
 """What is in a cache of frame pairs, and what is refused as one."""
 
 import errno
+import json
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +140,8 @@ def test_caches_that_are_refused(tmp_path):
         PairCache.open(tmp_path / "nowhere", "dense_flow")
     index, inputs = cache.path / "cache.json", cache.path / "inputs.npy"
     text, data = index.read_text(), inputs.read_bytes()
+    about = json.loads(text)
+    track, *_ = about["tracks"]
     inputs.write_bytes(data[:-100])
     with pytest.raises(InputError, match="inputs.npy: is missing or damaged"):
         PairCache.open(cache.path, "dense_flow")
@@ -146,6 +149,8 @@ def test_caches_that_are_refused(tmp_path):
     for wrong, sentence in ((text[:50], "cache.json: is damaged"), ("[]", "cache.json: is damaged"),
                             (text.replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}'),
                              f"was written in format {FORMAT + 1}"),
+                            *((json.dumps(about | {"tracks": wrong}), "cache.json: is damaged") for wrong in (
+                                [], [{}], {}, [1], [track | {"stop": "5"}], [track | {"more": 1}])),
                             (text.replace('"stop": 5', '"stop": 6'), "disagree on the number of pairs")):
         index.write_text(wrong)
         with pytest.raises(InputError, match=sentence):

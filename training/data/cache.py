@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from distill_vo import geometry
+from distill_vo import settings as typed
 from distill_vo.errors import InputError
 from distill_vo.frame import LOOKS_DOWN
 from distill_vo.frontend import FRONT_ENDS
@@ -114,7 +115,7 @@ class PairCache:
     def open(cls, path: str | Path, front_end: str) -> "PairCache":
         """Raises InputError where there is no whole cache of pairs as this front end sees them."""
         path = Path(path)
-        about = _read_about(path)
+        about, tracks = _read_about(path)
         if about["front_end"] != front_end:
             raise InputError(f"{path}: holds pairs as {about['front_end']} sees them, the network takes "
                              f"{front_end}; prepare it with --front-end {front_end}.")
@@ -124,10 +125,10 @@ class PairCache:
             inputs = StackedPairs(_map(path, "frames", (rows, columns, 3)), _map(path, "pairs", (2,)))
         else:
             inputs = _map(path, "inputs", FRONT_ENDS[front_end].shape)
-        if not len(inputs) == len(motions) == about["tracks"][-1]["stop"]:
+        if not len(inputs) == len(motions) == tracks[-1].stop:
             raise InputError(f"{path}: its arrays and cache.json disagree on the number of pairs; prepare it "
                              "anew.")
-        return cls(path, inputs, motions, tuple(Track(**t) for t in about["tracks"]), about)
+        return cls(path, inputs, motions, tracks, about)
 
     def windows(self, length: int) -> np.ndarray:
         """First rows (M,) of windows of `length` pairs, each inside one track and end to end there."""
@@ -143,22 +144,23 @@ def turn_of(motions: np.ndarray) -> np.ndarray:
     return np.clip(turn, -LARGEST_RAD, LARGEST_RAD)
 
 
-def _read_about(path: Path) -> dict:
+def _read_about(path: Path) -> tuple[dict, tuple[Track, ...]]:
     file = path / "cache.json"
     if not file.is_file():
         raise InputError(f"{path}: is no finished cache; make one with `python -m training prepare SOURCE "
                          f"--out {path}`.")
     try:
         about = json.loads(file.read_text())
-        if about["format"] != FORMAT:
-            raise InputError(f"{path}: was written in format {about['format']}, this version reads {FORMAT}; "
-                             "prepare it anew.")
-        if about["front_end"] in FRONT_ENDS and about["tracks"]:
-            return about
+        is_current = about["format"] == FORMAT
+        tracks = tuple(typed.from_mapping(Track, t, "") for t in about["tracks"]) if is_current else ()
+        if is_current and not (about["front_end"] in FRONT_ENDS and tracks):
+            raise ValueError("holds nothing that is known")
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-    raise InputError(f"{file}: is damaged; prepare the cache anew.")
+        raise InputError(f"{file}: is damaged; prepare the cache anew.") from error
+    if not is_current:
+        raise InputError(f"{path}: was written in format {about['format']}, this version reads {FORMAT}; "
+                         "prepare it anew.")
+    return about, tracks
 
 
 def _map(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
