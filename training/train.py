@@ -85,8 +85,9 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
     steps = settings.epochs * len(batches)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad],
                                   settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps,
-                                                   pct_start=settings.warmup)
+    # A rise of one step is none, and OneCycleLR would divide by its length from the first step to the last.
+    warmup = settings.warmup if settings.warmup * steps > 1 else 0.0
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps, pct_start=warmup)
     average = AveragedModel(network, fabric.device, avg_fn=_running_mean(settings.average))
     model, optimizer = fabric.setup(network, optimizer)
     state = {"network": network, "average": average, "optimizer": optimizer, "schedule": schedule}

@@ -57,6 +57,15 @@ def test_a_share_that_is_none_is_refused(share):
         replace(SETTINGS, occluded=share)
 
 
+@pytest.mark.parametrize("epochs, batch, warmup", [
+    (2, 80, 0.1), (1, 400, 0.1), (4, 100, 1 / 16), (2, 80, 0.0), (2, 80, 0.99)])
+def test_a_rise_of_any_length_is_no_hindrance(cache, tmp_path, epochs, batch, warmup):
+    settings = replace(SETTINGS, epochs=epochs, batch=batch, warmup=warmup)
+    fit(cache, None, tmp_path / "run", settings)
+    losses = [row["student"] for row in curves(tmp_path / "run")]
+    assert len(losses) == epochs and losses[-1] <= losses[0] < 2
+
+
 @pytest.mark.parametrize("shape, window", [(replace(STUDENT, dropout=0.25), 1), (TEACHER, 4)])
 def test_a_killed_run_goes_on_to_the_same_numbers(cache, validation, tmp_path, shape, window):
     settings = replace(SETTINGS, window=window, noise_px=0.1, occluded=0.3)
