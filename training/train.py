@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from distill_vo.errors import InputError
+from distill_vo.errors import InputError, first_line
 from distill_vo.networks import PoseRegressor, Regression
 from distill_vo.trajectory import whole_file, write_whole
 from training.batches import Batch, Batches
@@ -152,9 +152,16 @@ def _resume(path: Path, state: dict, origin: dict) -> list[dict]:
     """Fill `state` from an earlier run's checkpoint, if there is one; its curves so far."""
     if not path.exists():
         return []
-    # Only tensors and plain values are taken from the file; nothing in it is run.
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if changed := [key for key, value in origin.items() if content.get("origin", {}).get(key) != value]:
+    try:
+        # Only tensors and plain values are taken from the file; nothing in it is run.
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        changed = [key for key, value in origin.items() if content["origin"].get(key) != value]
+    except OSError:
+        raise
+    except Exception as error:  # damaged files let many kinds of errors out
+        raise InputError(f"{path}: is damaged ({first_line(error)}); delete it to begin this training anew, "
+                         "nothing else is lost.") from error
+    if changed:
         raise InputError(f"{path}: was begun with another {', '.join(changed)}; give another --out or "
                          "remove it.")
     for name, part in state.items():

@@ -103,6 +103,20 @@ def test_a_checkpoint_of_other_settings_is_refused(cache, validation, tmp_path):
         fit(cache, validation, tmp_path / "run", alone=replace(ALONE, rotation_weight=1.0))
 
 
+@pytest.mark.parametrize("spoil", [
+    lambda whole: b"", lambda whole: whole[:1000], lambda whole: whole[:-1], lambda whole: b"no checkpoint"])
+def test_a_damaged_checkpoint_is_refused_until_it_is_deleted(cache, tmp_path, spoil):
+    fit(cache, None, tmp_path / "run", replace(SETTINGS, epochs=1))
+    file, before = tmp_path / "run" / "last.ckpt", curves(tmp_path / "run")
+    file.write_bytes(spoil(file.read_bytes()))
+    with pytest.raises(InputError, match=r"last\.ckpt: is damaged .* delete it to begin") as refused:
+        fit(cache, None, tmp_path / "run", replace(SETTINGS, epochs=1))
+    assert "\n" not in str(refused.value)
+    file.unlink()
+    fit(cache, None, tmp_path / "run", replace(SETTINGS, epochs=1))
+    assert curves(tmp_path / "run") == before
+
+
 def write_yaml(path, network: NetworkSettings, **rest):
     def plain(x):
         return [plain(v) for v in x] if isinstance(x, (tuple, list)) else x
