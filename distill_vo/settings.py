@@ -17,6 +17,7 @@ LARGEST_BYTES = 4_000_000  # of a YAML file; reading one takes seconds a megabyt
 DEEPEST = 50
 
 T = TypeVar("T")
+Bounds = dict[str, tuple[float, float]]  # name of a field -> the least and the most it may be
 
 
 def load(cls: type[T], path: str | Path) -> T:
@@ -61,6 +62,14 @@ def from_mapping(cls: type[T], content: Any, where: str) -> T:
         raise InputError(f"{where}: {error}; add it.") from error
     except InputError as error:  # of the dataclass itself, which does not know where it is from
         raise InputError(f"{where}: {error}") from error
+
+
+def check(settings: Any, bounds: Bounds) -> None:
+    """Raises InputError by the first field of a dataclass that is out of its bounds; NaN always is."""
+    for name, (least, most) in bounds.items():
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            raise InputError(f"{name}: is {value}; give a number from {least} to {most}.")
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -25,7 +25,7 @@ from training.hints import TeacherOutputs, teacher_outputs
 from training.mirror import untrained
 from training.objectives import ObjectiveSettings
 from training.results import save_run
-from training.train import TrainingSettings, fabric_for, train
+from training.train import BOUNDS, TrainingSettings, fabric_for, train
 from training.validate import forward_tracks, predict, seen
 
 
@@ -40,6 +40,7 @@ class DistilSettings:
     network: NetworkSettings | None = None  # a shape of one's own instead
 
     def __post_init__(self):
+        typed.check(self, {"hint_epochs": BOUNDS["epochs"], "rate": shapes.RATE_BOUNDS})
         if self.training.window != 1:
             raise InputError(f"training.window: is {self.training.window}; students see single pairs, leave "
                              "it out.")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from distill_vo import settings as typed
 from distill_vo.networks import PoseRegressor, Regression
 from training import losses
 from training.batches import Batch
@@ -20,6 +21,10 @@ HintName = Literal["none", "ht", "aht"]
 # Weight of losses that only describe the motion. The optimiser does not care how large they are, but
 # gradients are clipped all together: large ones would leave nothing of those of the motion.
 DESCRIBED = 1e-3
+
+
+BOUNDS: typed.Bounds = {
+    "alpha": (0, 1), "rotation_weight": (1e-3, 1e9), "eta_quantile": (0.01, 1), "temperature": (0.1, 100)}
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,9 @@ class ObjectiveSettings:
     eta: Literal["range", "quantile"] = "range"  # eq. 10, or a variant no outlier can stretch
     eta_quantile: float = 0.95
     temperature: float = 4.0  # of soft_target
+
+    def __post_init__(self):
+        typed.check(self, BOUNDS)
 
     @property
     def needs_teacher(self) -> bool:

@@ -14,6 +14,7 @@ from distill_vo.frontend import FRONT_ENDS
 from distill_vo.networks import NetworkSettings, PoseRegressor, count_parameters
 
 RATES = (0.73, 0.80, 0.85, 0.90, 0.9295)  # what the paper spans
+RATE_BOUNDS = 0.5, 0.98
 TOLERANCE = 0.002  # of the teacher's parameters, by which a student may miss its rate
 
 BINS = 61  # of each axis, where motions are classified
@@ -45,8 +46,9 @@ def student(teacher: NetworkSettings, rate: float) -> NetworkSettings:
     Bins, which only describe motions, count on neither side; a classifier's come on top. Raises InputError
     for a rate that leaves nothing, or too little for the fixed layers.
     """
-    if not 0.5 <= rate <= 0.98:
-        raise InputError(f"rate {rate}: is not between 0.5 and 0.98; the paper spans {RATES[0]} to "
+    least, most = RATE_BOUNDS
+    if not least <= rate <= most:
+        raise InputError(f"rate {rate}: is not between {least} and {most}; the paper spans {RATES[0]} to "
                          f"{RATES[-1]}.")
     teacher = replace(teacher, bins=0)
     target, sees = (1 - rate) * parameters(teacher), FRONT_ENDS[teacher.front_end].networks_see

@@ -30,6 +30,7 @@ class TeacherSettings:
     network: NetworkSettings | None = None  # a shape of one's own instead of the front end's
 
     def __post_init__(self):
+        typed.check(self, {"rotation_weight": objectives.BOUNDS["rotation_weight"]})
         if self.network and self.network.front_end != self.front_end:
             raise InputError(f"front_end: is {self.front_end}, but network's is {self.network.front_end}; "
                              "give both the same.")

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from distill_vo import settings as typed
 from distill_vo.errors import InputError, first_line
 from distill_vo.networks import PoseRegressor, Regression
 from distill_vo.trajectory import whole_file, write_whole
@@ -30,6 +31,12 @@ from training.validate import forward_tracks, motions_by, validate
 
 # Named losses of a batch, each a mean over its samples; what is descended is their sum.
 Objective = Callable[[Regression, Batch], dict[str, Tensor]]
+
+
+BOUNDS: typed.Bounds = {
+    "epochs": (1, 100_000), "batch": (1, 1_000_000), "window": (1, 10_000), "learning_rate": (1e-9, 1),
+    "weight_decay": (0, 1), "warmup": (0, 0.99), "clip_norm": (1e-6, 1e6), "noise_px": (0, 100),
+    "occluded": (0, 0.99), "average": (0, 1), "seed": (0, 2**32 - 1)}
 
 
 @dataclass(frozen=True)
@@ -50,11 +57,8 @@ class TrainingSettings:
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # bf16 pays on GPUs that have it
 
     def __post_init__(self):
-        if not 0 <= self.occluded < 1:
-            raise InputError(f"occluded: {self.occluded} is no share; give a number from 0 to below 1.")
-        if self.epochs < 1 or self.window < 1:
-            raise InputError(f"training: {self.epochs} epochs of windows of {self.window} pairs teach "
-                             "nothing; give 1 or more of both.")
+        """Raises InputError for what nothing can be learned by."""
+        typed.check(self, BOUNDS)
 
 
 def fabric_for(settings: TrainingSettings) -> Fabric:

@@ -1,10 +1,11 @@
 """Training falls, resumes to the same numbers, spreads over processes, and freezes what it should."""
 
 import csv
+import math
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
@@ -13,12 +14,17 @@ import yaml
 
 from distill_vo.errors import InputError
 from distill_vo.networks import NetworkSettings
+from distill_vo.settings import from_mapping
 from distill_vo.student import Student, load_network
 from training import __main__ as cli
 from training import hints, objectives
+from training.data.drives import RehearsalPlan
+from training.data.rehearsal import RehearsalSettings
+from training.distil import DistilSettings
 from training.hints import teacher_outputs
 from training.mirror import symmetrise, untrained
 from training.objectives import ObjectiveSettings
+from training.teacher import TeacherSettings
 from training.train import TrainingSettings, fabric_for, train
 from training.twins import levelled
 from training.validate import predict, said_by, seen
@@ -51,10 +57,28 @@ def test_losses_and_errors_fall(cache, validation, tmp_path, precision):
     assert last["rpe_t_m"] < first["rpe_t_m"] and last["rpe_r_deg"] < first["rpe_r_deg"]
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.0, 30])
-def test_a_share_that_is_none_is_refused(share):
-    with pytest.raises(InputError, match=f"occluded: {share} is no share"):
-        replace(SETTINGS, occluded=share)
+@pytest.mark.parametrize("part, name, value", [
+    ("training", "epochs", 0), ("training", "window", 0), ("training", "batch", 0), ("training", "seed", -1),
+    ("training", "seed", 2**32), ("training", "learning_rate", -1.0), ("training", "learning_rate", 0.0),
+    ("training", "weight_decay", -1.0), ("training", "warmup", 2.0), ("training", "warmup", 1.0),
+    ("training", "clip_norm", 0.0), ("training", "noise_px", -1.0), ("training", "average", 2.0),
+    ("training", "occluded", -0.1), ("training", "occluded", 1.0), ("training", "occluded", 30.0),
+    ("objective", "alpha", 5.0), ("objective", "rotation_weight", -1.0), ("objective", "eta_quantile", 0.0),
+    ("objective", "eta_quantile", 1.5), ("objective", "temperature", 0.0)])
+def test_numbers_by_which_nothing_is_learned_are_refused_by_name(part, name, value):
+    with pytest.raises(InputError, match=rf"here: {part}: {name}: is {value}; give a number from"):
+        from_mapping(DistilSettings, {"training": {}, part: {name: value}}, "here")
+
+
+@pytest.mark.parametrize("settings", [
+    SETTINGS, ALONE, TeacherSettings(SETTINGS), DistilSettings(SETTINGS), RehearsalSettings(),
+    RehearsalPlan(1, RehearsalSettings())], ids=lambda settings: type(settings).__name__)
+def test_every_number_of_the_settings_is_bounded(settings):
+    numbers = [f.name for f in fields(settings) if type(getattr(settings, f.name)) in (int, float)]
+    for name in numbers:
+        for value in (math.nan, math.inf, -math.inf):
+            with pytest.raises(InputError, match=f"^{name}: is {value}; give a number from"):
+                replace(settings, **{name: value})
 
 
 @pytest.mark.parametrize("epochs, batch, warmup", [
@@ -221,8 +245,7 @@ def test_a_student_without_its_teacher_is_refused(tmp_path, cache, validation, c
 
 @pytest.mark.parametrize("settings, sentence", [
     ({"training": {"window": 4}}, "training.window: is 4"),
-    ({"training": {"epochs": 0}}, "0 epochs of windows of 1 pairs teach nothing"),
-    ({"training": {"batch": 0}}, "batch: 0 is shared"),
+    ({"training": {"learning_rate": -1.0}}, "student.yaml: training: learning_rate: is -1.0; give a number"),
     ({"network": replace(STUDENT, hint_layer=1)}, "guided layer has 16 outputs, the teacher's hint 24"),
 ])
 def test_what_cannot_be_learned_is_refused(tmp_path, cache, validation, teacher, capsys, settings, sentence):

@@ -69,6 +69,9 @@ class RehearsalPlan:
     sequences: int
     settings: RehearsalSettings
 
+    def __post_init__(self):
+        typed.check(self, {"sequences": (1, 10_000)})
+
 
 def find_drives(source: Path, choice: Choice) -> list[Drive]:
     """All drives of a source: rehearsal settings (YAML), a KITTI folder, or a bag. Raises InputError."""
@@ -93,8 +96,6 @@ def find_drives(source: Path, choice: Choice) -> list[Drive]:
 def find_rehearsal(file: Path) -> list[Drive]:
     """The streets of a file of rehearsal settings. Raises InputError."""
     plan = typed.load(RehearsalPlan, file)
-    if plan.sequences < 1:
-        raise InputError(f"{file}: sequences is {plan.sequences}; give 1 or more.")
     return [Drive(f"{file.stem}_{i:04d}", plan.settings.frames, DT, {"rehearsal": i, **asdict(plan.settings)},
                   partial(open_rehearsal, plan.settings, i)) for i in range(plan.sequences)]
 

@@ -24,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from distill_vo import geometry
+from distill_vo import settings as typed
 from distill_vo.errors import InputError
 from training.arguments import positive
 from training.data.along import load_trajectories
@@ -32,6 +33,14 @@ from training.data.world import World
 
 # Stored, not squeezed: of what is noisy little would be saved, in ten times the time.
 PNG = [cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+
+
+BOUNDS: typed.Bounds = {
+    "frames": (2, 100_000), "seed": (0, 2**63), "width": (64, 2048), "height": (64, 2048),
+    "focal": (50, 5000), "cx": (0, 2048), "cy": (0, 2048), "camera_height": (0.3, 5),
+    "camera_height_sigma": (0, 0.3), "camera_forward": (-5, 5), "camera_forward_sigma": (0, 1),
+    "focal_sigma": (0, 100), "centre_sigma": (0, 50), "pitch_deg": (-20, 20), "pitch_sigma_deg": (0, 5),
+    "yaw_sigma_deg": (0, 5), "roll_sigma_deg": (0, 5), "speed_spread": (0, 1)}
 
 
 @dataclass(frozen=True)
@@ -66,18 +75,7 @@ class RehearsalSettings:
     along: str | None = None
 
     def __post_init__(self):
-        for name, low, high in (
-            ("frames", 2, 100_000), ("seed", 0, 2**63), ("width", 64, 2048), ("height", 64, 2048),
-            ("focal", 50, 5000), ("camera_height", 0.3, 5), ("camera_height_sigma", 0, 0.3),
-            ("camera_forward", -5, 5), ("camera_forward_sigma", 0, 1), ("focal_sigma", 0, 100),
-            ("centre_sigma", 0, 50), ("pitch_deg", -20, 20), ("pitch_sigma_deg", 0, 5),
-            ("yaw_sigma_deg", 0, 5), ("roll_sigma_deg", 0, 5), ("speed_spread", 0, 1),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise InputError(
-                    f"rehearsal setting {name} is {value}; give a number from {low} to {high}"
-                )
+        typed.check(self, BOUNDS)
 
 
 class RehearsalFrame(NamedTuple):
