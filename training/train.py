@@ -89,7 +89,7 @@ def train(network: PoseRegressor, objective: Objective, settings: TrainingSettin
     steps = settings.epochs * len(batches)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad],
                                   settings.learning_rate, weight_decay=settings.weight_decay)
-    # A rise of one step is none, and OneCycleLR would divide by its length from the first step to the last.
+    # OneCycleLR divides by the steps from the first of the rise to its last: one step is no rise.
     warmup = settings.warmup if settings.warmup * steps > 1 else 0.0
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps, pct_start=warmup)
     average = AveragedModel(network, fabric.device, avg_fn=_running_mean(settings.average))
