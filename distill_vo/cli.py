@@ -42,7 +42,7 @@ def _run(args) -> int:
 
     source = open_source(args.source, camera_index=args.camera, calibration=args.calibration,
                          mount_height_m=args.camera_height, image_topic=args.image_topic,
-                         truth=args.truth)
+                         truth=args.truth, base_frame=args.base_frame)
     student = Student.load(args.model, args.device)
     out = writable_folder(args.out or Path("results") / source.name)
     odometry = VisualOdometry(student, source.camera, source.base_T_camera)
@@ -165,6 +165,8 @@ sequences/, a pose topic of the bag with 'truth' in its name, or --truth.""", ""
     parser.add_argument("--image-topic", metavar="TOPIC", help="of a bag with several")
     parser.add_argument("--truth", metavar="FILE|TOPIC",
                         help="TUM file of base_link, KITTI file of the camera, or topic of the bag")
+    parser.add_argument("--base-frame", metavar="FRAME",
+                        help="of the robot in a bag's transforms (default: base_link)")
     _add_output(parser)
 
 

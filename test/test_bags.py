@@ -175,6 +175,26 @@ def test_truth_of_another_frame_is_brought_to_the_base(sequence, tmp_path, monke
     np.testing.assert_allclose(b.poses, a.poses, atol=1e-12)
 
 
+def test_a_bag_of_another_robot_names_its_base_otherwise(sequence, tmp_path, monkeypatch, caplog):
+    kitti_to_bag(sequence, tmp_path / "usual")
+    monkeypatch.setattr(bags, "BASE", "chassis")
+    kitti_to_bag(sequence, tmp_path / "other")
+    usual, other = open_source(tmp_path / "usual"), open_source(tmp_path / "other", base_frame="chassis")
+    np.testing.assert_array_equal(other.base_T_camera, usual.base_T_camera)
+    np.testing.assert_array_equal(other.truth.poses, usual.truth.poses)
+    assert not caplog.text
+    open_source(tmp_path / "other")
+    assert "with base_link" in caplog.text
+    with pytest.raises(InputError, match="--base-frame"):
+        open_source(sequence, base_frame="chassis")
+
+
+def test_folders_whose_names_have_dots_are_not_the_same(sequence, tmp_path):
+    for name in ("run.1", "run.2"):
+        kitti_to_bag(sequence, tmp_path / name)
+    assert [open_source(tmp_path / name).name for name in ("run.1", "run.2")] == ["run.1", "run.2"]
+
+
 def _mounted_on_base_link(bag, stamp_ns, base_T_camera, real=bags._Bag.mounting):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bags, "BASE", "base_link")

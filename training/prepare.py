@@ -52,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="of the camera above the road, metres; the scale hangs on it (default: 1.65)")
     parser.add_argument("--image-topic", metavar="TOPIC", help="of a bag with several")
     parser.add_argument("--pose-topic", metavar="TOPIC", help="of a bag with several; /tf for odom -> base")
+    parser.add_argument("--base-frame", metavar="FRAME",
+                        help="of the robot in a bag's transforms (default: base_link)")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count(),
                         help="processes (default: all cores)")
 
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> None:
     if args.camera_height is not None and not 0 < args.camera_height < 100:
         raise InputError(f"--camera-height: {args.camera_height} m is no height of a camera above the road.")
     in_colour = FRONT_ENDS[args.front_end].whole == "colour"
-    choice = Choice(args.sequences, in_colour, args.camera_height, args.image_topic, args.pose_topic)
+    choice = Choice(args.sequences, in_colour, args.camera_height, args.image_topic, args.pose_topic,
+                    args.base_frame)
     drives = [drive for source in args.sources for drive in find_drives(source, choice)]
     said = ", ".join(source.name for source in args.sources)
     strides = sorted(set(args.strides), key=lambda s: (abs(s), -s))

@@ -26,7 +26,7 @@ from distill_vo.trajectory import Trajectory, writable_folder
 PARAMETERS: parameters.Table = {
     "bag": Spec("", "Folder of a rosbag2 bag, mcap or sqlite3."),
     "image_topic": Spec("", "Image topic whose odometry is awaited; empty: the only one of the bag."),
-    "base_frame": Spec("base_link", "Frame whose transforms on /tf an odometry node replaces."),
+    "base_frame": Spec("base_link", "Frame of the robot, whose transforms on /tf an odometry node replaces."),
     "rate": Spec(1.0, "Pace, as a multiple of the recorded one; lockstep has its own.",
                  range=(0.01, 100.0)),
     "start": Spec(0.0, "Seconds of the bag to skip.", range=(0.0, 1e6)),

@@ -41,7 +41,8 @@ def _replay(args: list[str], stop: process.Stop) -> int:
     stop.importing = False
     try:
         out = player.settings.out
-        source = open_bag_source(player.recording.path, player.image_topic) if out else None
+        source = open_bag_source(player.recording.path, player.image_topic,
+                                 base_frame=player.settings.base_frame) if out else None
         player.find_odometry()
         while True:
             try:

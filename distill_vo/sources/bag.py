@@ -108,9 +108,9 @@ def _raw_messages(reader, path: Path, topics: set[str]) -> Iterator[tuple]:
 
 def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str | None = None,
                     calibration: Path | None = None, mount_height_m: float | None = None,
-                    mounting_needed: bool = False) -> Source:
-    """Open a bag. A mounting that is not in the bag is taken to be level, unless it is needed. Raises
-    InputError.
+                    mounting_needed: bool = False, base_frame: str = BASE) -> Source:
+    """Open a bag. A mounting on base_frame that is not in the bag is taken to be level, unless it is needed.
+    Raises InputError.
     """
     with open_bag(path) as reader:
         types = {c.topic: c.msgtype for c in reader.connections}
@@ -122,7 +122,7 @@ def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str
         if first is None:
             raise InputError(f"{path}: topic {image_topic} has no images; record it again.")
         frame_id = first[2].header.frame_id.lstrip("/")
-        info, transforms, rows = _read_small(reader, path, info_topic, truth_topic)
+        info, transforms, rows = _read_small(reader, path, info_topic, truth_topic, base_frame)
     if calibration:
         camera = Camera.from_yaml(calibration, mount_height_m)
     elif info is None:
@@ -130,16 +130,18 @@ def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str
                          "or give --calibration FILE.")
     else:
         camera = Camera.from_camera_info(info, mount_height_m or DEFAULT_HEIGHT_M)
-    base_T_camera = find_transform(transforms, BASE, frame_id)
+    base_T_camera = find_transform(transforms, base_frame, frame_id)
+    apart = f"{path}: /tf_static does not connect '{frame_id}' with {base_frame}"
     if base_T_camera is None and mounting_needed:
-        raise InputError(f"{path}: /tf_static does not connect '{frame_id}' with {BASE}, but how the camera "
-                         "is mounted must be known; record /tf_static with the images.")
+        raise InputError(f"{apart}, but how the camera is mounted must be known; record /tf_static with the "
+                         "images, or give the robot's --base-frame.")
     if base_T_camera is None:
-        log.warning("%s: /tf_static does not connect '%s' with %s; a level camera looking forward, "
-                    "%.2f m above the base, is taken", path, frame_id, BASE, camera.mount_height_m)
+        log.warning("%s; a level camera looking forward, %.2f m above the base, is taken", apart,
+                    camera.mount_height_m)
         base_T_camera = level_mounting(camera.mount_height_m)
-    truth = truth_of_base(path, truth_topic, rows, transforms)
-    return Source(path.resolve().stem, camera, base_T_camera, length,
+    truth = truth_of_base(path, truth_topic, rows, transforms, base_frame)
+    whole = path.resolve()
+    return Source(whole.name if whole.is_dir() else whole.stem, camera, base_T_camera, length,
                   partial(_frames, path, image_topic, camera), truth)
 
 
@@ -187,7 +189,7 @@ def pick_truth_topic(path: Path, types: dict[str, str], wanted: str | None) -> s
     return wanted or next(iter(named), None)
 
 
-def _read_small(reader, path: Path, info_topic: str | None, truth_topic: str | None):
+def _read_small(reader, path: Path, info_topic: str | None, truth_topic: str | None, base_frame: str):
     """First CameraInfo or None, static transforms, and the truth's rows (see poses_in), in one pass.
 
     A bag that breaks off gives what comes before: its frames up to there are still worth tracking.
@@ -200,7 +202,7 @@ def _read_small(reader, path: Path, info_topic: str | None, truth_topic: str | N
             elif topic == "/tf_static":
                 transforms |= parents(message)
             else:
-                truth += poses_in(message)
+                truth += poses_in(message, base_frame)
     except InputError as error:
         log.warning("%s", error)
     return info, transforms, truth

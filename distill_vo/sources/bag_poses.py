@@ -1,7 +1,7 @@
 """Poses and transforms in the messages of a bag, as arrays.
 
-Messages are rosbags' or rclpy's. Poses are of base_link: where a topic tells those of another body, the
-mounting of that body on the base (/tf_static) is taken off.
+Messages are rosbags' or rclpy's. Poses are of the robot's base: where a topic tells those of another body,
+the mounting of that body on the base (/tf_static) is taken off.
 """
 
 from pathlib import Path
@@ -47,8 +47,9 @@ def parents(message) -> dict[str, tuple[str, np.ndarray]]:
     return found
 
 
-def poses_in(message) -> list[tuple[str, int, tuple[float, ...]]]:
-    """Whose pose, stamp (ns) and x, y, z, qx, qy, qz, qw of all poses in a message.
+def poses_in(message, base: str) -> list[tuple[str, int, tuple[float, ...]]]:
+    """Whose pose, stamp (ns) and x, y, z, qx, qy, qz, qw of all poses in a message; the base's if it does not
+    say.
 
     Numbers only: an hour of messages would fill the memory.
     """
@@ -57,16 +58,16 @@ def poses_in(message) -> list[tuple[str, int, tuple[float, ...]]]:
                  _numbers(t.transform.translation, t.transform.rotation))
                 for t in message.transforms if t.header.frame_id.lstrip("/") == ODOM]
     pose = message.pose.pose if hasattr(message.pose, "pose") else message.pose
-    body = getattr(message, "child_frame_id", BASE).lstrip("/")
+    body = getattr(message, "child_frame_id", base).lstrip("/")
     return [(body, stamp_ns(message.header), _numbers(pose.position, pose.orientation))]
 
 
-def truth_of_base(path: Path, topic: str, rows: list, transforms: dict) -> Trajectory | None:
+def truth_of_base(path: Path, topic: str, rows: list, transforms: dict, base: str) -> Trajectory | None:
     """The trajectory of the base from rows of poses_in; None if there are none. Raises InputError."""
     if not rows:
         return None
     bodies = dict.fromkeys(row[0] for row in rows)
-    body = next((b for b in bodies if find_transform(transforms, BASE, b) is not None), rows[0][0])
+    body = next((b for b in bodies if find_transform(transforms, base, b) is not None), rows[0][0])
     stamps, values = zip(*(row[1:] for row in rows if row[0] == body), strict=True)
     values = np.array(values)
     is_unit = np.abs(np.linalg.norm(values[:, 3:], axis=1) - 1) < 0.5
@@ -76,7 +77,7 @@ def truth_of_base(path: Path, topic: str, rows: list, transforms: dict) -> Traje
                          f"{geometry.MOST:g} m, or its quaternion not of unit length) at "
                          f"{stamps[np.argmin(good)] / 1e9:.3f} s; record it again.")
     poses = geometry.from_position_quaternion(values[:, :3], values[:, 3:])
-    base_T_body = find_transform(transforms, BASE, body)
+    base_T_body = find_transform(transforms, base, body)
     if base_T_body is not None:  # the truth may be of a GPS/INS somewhere on the robot
         poses = poses @ geometry.inverse(base_T_body)
     return Trajectory.from_poses(stamps, poses)

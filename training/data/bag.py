@@ -30,7 +30,8 @@ def find_bag(path: Path, choice: Choice) -> Drive:
         types = {c.topic: c.msgtype for c in reader.connections}
     images = pick_image_topic(path, types, choice.image_topic)
     topic = pick_pose_topic(path, types, choice.pose_topic)
-    source = _open(path, images, topic, choice.camera_height_m)
+    base = choice.base_frame or BASE
+    source = _open(path, images, topic, choice.camera_height_m, base)
     if source.truth is None:
         raise InputError(f"{path}: topic {topic} has no poses{' from odom' if topic == TF else ''}; choose "
                          "another with --pose-topic.")
@@ -39,7 +40,7 @@ def find_bag(path: Path, choice: Choice) -> Drive:
     poses = interpolate(ascending(source.truth, f"{path}: topic {topic}"), stamps) @ source.base_T_camera
     rotation = ahead(source.base_T_camera[:3, :3])  # as the odometry sees it
     if rotation is None:
-        raise InputError(f"{path}: by /tf_static its camera does not look along the x axis of {BASE}, within "
+        raise InputError(f"{path}: by /tf_static its camera does not look along the x axis of {base}, within "
                          "45 degrees; correct the mounting.")
     poses[:, :3, :3] @= rotation.T
     missing = int(np.isnan(poses[:, 0, 0]).sum())
@@ -56,8 +57,8 @@ def find_bag(path: Path, choice: Choice) -> Drive:
     every = math.ceil(KEYFRAME_S / period)
     poses[numbers % every > 0] = np.nan
     return Drive(source.name, len(stamps), every * period, origin,
-                 partial(open_drive, path, images, topic, choice.camera_height_m, numbers // every, poses),
-                 rotation)
+                 partial(open_drive, path, images, topic, choice.camera_height_m, base, numbers // every,
+                         poses), rotation)
 
 
 def pick_pose_topic(path: Path, types: dict[str, str], wanted: str | None) -> str:
@@ -74,16 +75,17 @@ def pick_pose_topic(path: Path, types: dict[str, str], wanted: str | None) -> st
             raise InputError(f"{path}: has several pose topics ({', '.join(offered)}); choose one with "
                              "--pose-topic.")
     raise InputError(f"{path}: has no poses, which training needs; record a topic of Odometry, PoseStamped "
-                     "or PoseWithCovarianceStamped, or /tf with odom -> base_link.")
+                     "or PoseWithCovarianceStamped, or /tf with odom -> the robot's base.")
 
 
-def open_drive(path: Path, image_topic: str, pose_topic: str, height_m: float | None, numbers: np.ndarray,
-               poses: np.ndarray) -> OpenedDrive:
+def open_drive(path: Path, image_topic: str, pose_topic: str, height_m: float | None, base: str,
+               numbers: np.ndarray, poses: np.ndarray) -> OpenedDrive:
     """Camera and frames of a bag whose frames' numbers (N,) and camera poses (N, 4, 4) are known."""
-    source = _open(path, image_topic, pose_topic, height_m)
+    source = _open(path, image_topic, pose_topic, height_m, base)
     return source.camera, true_frames(source, numbers, poses)
 
 
-def _open(path: Path, image_topic: str, pose_topic: str, height_m: float | None) -> Source:
-    return open_bag_source(path, image_topic, pose_topic, mount_height_m=height_m, mounting_needed=True)
+def _open(path: Path, image_topic: str, pose_topic: str, height_m: float | None, base: str) -> Source:
+    return open_bag_source(path, image_topic, pose_topic, mount_height_m=height_m, mounting_needed=True,
+                           base_frame=base)
 

@@ -60,6 +60,7 @@ class Choice:
     camera_height_m: float | None = None
     image_topic: str | None = None
     pose_topic: str | None = None
+    base_frame: str | None = None
 
 
 @dataclass(frozen=True)
