@@ -18,11 +18,14 @@ from distill_vo.camera import Camera
 from distill_vo.ros import messages
 from distill_vo.ros.node import VisualOdometryNode
 
+UNTOLD = {"received_timestamp": 0, "source_timestamp": 0, "publication_sequence_number": None}
 FORWARD = geometry.from_position_quaternion([0.3, 0.0, 1.65], [-0.5, 0.5, -0.5, 0.5])  # base_T_camera
+CAMERA = Camera(320, 96, 190.0, 190.0, 159.5, 45.0)
+PERIOD_NS = 100_000_000
 
 
 class Bench:
-    """See the module. Parameters are the node's; a mounting and calibration are given by `prepare`."""
+    """See the module. Parameters are the node's; a mounting and calibration are given by `ready`."""
 
     def __init__(self, **parameters):
         self.context = rclpy.Context()
@@ -50,8 +53,9 @@ class Bench:
     def show(self, stamp_ns: int, image: np.ndarray) -> None:
         self.take(image_message(stamp_ns, image))
 
-    def take(self, message) -> None:
-        self.node._on_image(message)
+    def take(self, message, **info) -> None:
+        """An image message, and what rclpy would tell of it; nothing by itself."""
+        self.node._on_image(message, UNTOLD | info)
 
     def reset(self) -> Trigger.Response:
         return self.node._on_reset(Trigger.Request(), Trigger.Response())
@@ -74,6 +78,20 @@ class Bench:
         self.node._diagnostics.publish = publish
         (status,) = told[0].status
         return status.level, {pair.key: pair.value for pair in status.values}
+
+
+def ready(bench: Bench, mounting: np.ndarray = FORWARD) -> Bench:
+    """The same bench, with calibration and mounting known."""
+    bench.mount(mounting)
+    bench.calibrate(CAMERA)
+    return bench
+
+
+def drive(bench: Bench, images: list[np.ndarray], first: int = 0) -> list:
+    """Show the images at 10 Hz by their stamps; all odometry so far."""
+    for k, image in enumerate(images, first):
+        bench.show(k * PERIOD_NS, image)
+    return bench.odometry
 
 
 def camera_info(camera: Camera) -> CameraInfo:

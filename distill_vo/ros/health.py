@@ -19,6 +19,7 @@ class Health:
     def __init__(self):
         self.frames = 0  # odometry published
         self.gaps = 0  # of these, after longer than max_gap without an image
+        self.missed = 0  # images that were published and never came here
         self.early = 0  # images before calibration and mounting were known
         self.late = 0  # images that came twice, or after a later one
         self.unusable = 0  # images that could not be read or are not of this camera
@@ -28,14 +29,26 @@ class Health:
         self._latencies: deque[float] = deque(maxlen=RECENT)
         self._times: deque[float] = deque(maxlen=RECENT_FRAMES)
         self._first = 0.0
+        self._number: int | None = None  # that its publisher gave the newest image
         self._heard = self._used = time.perf_counter()
 
-    def heard(self) -> float:
-        """An image has come in; returns the time of that for `tracked`."""
-        self._heard = time.perf_counter()
-        return self._heard
+    def heard(self, info: dict, publishers: int) -> float:
+        """An image's turn has come; `info` is rclpy's of its message, `publishers` are those of its topic.
 
-    def tracked(self, started: float, estimate: Estimate | None) -> None:
+        Returns for `tracked` when the middleware received it, or where that is not told, when it was sent.
+        """
+        self._heard = time.perf_counter()
+        # What overflows the queue counts as no "message lost" of DDS; the publisher's numbers show it. Each
+        # publisher has its own, and of whom an image is rclpy does not tell.
+        number = info["publication_sequence_number"] if publishers < 2 else None
+        if number and self._number:
+            self.missed += max(0, number - self._number - 1)
+        self._number = number
+        received_ns = info["received_timestamp"] or info["source_timestamp"]  # 0 where it is not told
+        waited_ns = time.time_ns() - received_ns if received_ns else 0
+        return self._heard - max(0, waited_ns) * 1e-9
+
+    def tracked(self, received: float, estimate: Estimate | None) -> None:
         """One image has become odometry, or None for a late one."""
         if estimate is None:
             self.late += 1
@@ -43,7 +56,7 @@ class Health:
         self._used = now = time.perf_counter()
         self._first = self._first or now
         self._times.append(now)
-        self._latencies.append(now - started)
+        self._latencies.append(now - received)
         self.frames += 1
         self.gaps += estimate.after_gap
         self.status = estimate.status
@@ -84,6 +97,7 @@ class Health:
             "latency p95 (ms)": f"{self.latency_ms(95):.1f}",
             "frames": self.frames, "frames degraded": self.statuses[Status.DEGRADED],
             "frames lost": self.statuses[Status.LOST], "gaps": self.gaps,
+            "dropped: lost in the queue or on the way": self.missed,
             "dropped: calibration or mounting unknown": self.early, "dropped: late or twice": self.late,
             "dropped: unusable": self.unusable, "dropped: paused": self.paused, **about}
         status = DiagnosticStatus(level=level, name=f"{name}: odometry", message=says, hardware_id=name,
@@ -99,14 +113,21 @@ class Health:
             return DiagnosticStatus.WARN, f"images come, and for {self.idle_s:.0f} s none of them was used"
         if self.status is None:
             return DiagnosticStatus.WARN, "waiting for images, calibration and mounting"
+        # By Little's law rate times latency is how many images are here at once; of more than one, some wait.
+        age_s = np.mean(list(self._latencies)[1 - len(self._times):])
+        if age_s * self.recent_rate_hz > 1 and self.status is not Status.LOST:
+            return DiagnosticStatus.WARN, (
+                f"images queue, odometry is {age_s * 1e3:.0f} ms old: lower the camera's rate or leave the "
+                "node more of the processor; image_depth:=1 keeps odometry new")
         return {Status.TRACKING: (DiagnosticStatus.OK, "tracking"),
                 Status.DEGRADED: (DiagnosticStatus.WARN, "degraded: little can be seen"),
                 Status.LOST: (DiagnosticStatus.ERROR, "lost: nothing can be seen")}[self.status]
 
     def __str__(self) -> str:
         """One line: 300 frames (0 lost), 1 dropped, 29.9 Hz, latency 4.1 ms p50, 6.0 ms p95."""
-        reasons = {"before calibration and mounting were known": self.early, "late": self.late,
-                   "unusable": self.unusable, "while paused": self.paused}
+        reasons = {"in the queue or on the way": self.missed,
+                   "before calibration and mounting were known": self.early,
+                   "late": self.late, "unusable": self.unusable, "while paused": self.paused}
         told = ", ".join(f"{count} {why}" for why, count in reasons.items() if count)
         dropped = f"{sum(reasons.values())} dropped" + f" ({told})" * bool(told)
         return (f"{self.frames} frames ({self.statuses[Status.LOST]} lost), {dropped}, "

@@ -153,8 +153,9 @@ class VisualOdometryNode(LifecycleNode):
             self._camera = camera
             self._try_to_recalibrate()
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        started = self.health.heard()
+    def _on_image(self, message: Image | CompressedImage, info: dict) -> None:
+        *_, subscription, _ = self._inputs
+        received = self.health.heard(info, subscription.get_publisher_count())
         if self._paused:
             self.health.paused += 1
             return
@@ -179,7 +180,7 @@ class VisualOdometryNode(LifecycleNode):
             self._outputs.publish(estimate)
             self._warn_of_change(estimate)
             self._last = estimate
-        self.health.tracked(started, estimate)
+        self.health.tracked(received, estimate)
 
     def _begin(self) -> VisualOdometry | None:
         """The odometry, once calibration and mounting are known."""

@@ -69,6 +69,7 @@ GOOD = [
                k=[380.0, 0.0, 319.5, 0.0, 380.0, 91.0, 0.0, 0.0, 1.0]),
     Image(width=640, height=192, step=640, encoding="mono8", data=array.array("B", bytes(640 * 192)),
           header=Header(frame_id="camera_optical"))]
+INFO = {"received_timestamp": 0, "source_timestamp": -2**63, "publication_sequence_number": 2**64 - 1}
 MESSAGES = st.lists(st.one_of(
     st.sampled_from(GOOD),
     IMAGES.map(lambda fields: message_of(Image, fields)),
@@ -113,7 +114,7 @@ def receive(messages: list) -> None:
         for message in [*messages, *GOOD]:
             for subscription in list(node.subscriptions):
                 if subscription.msg_type is type(message):
-                    subscription.callback(message)
+                    subscription.callback(message, *([INFO] if type(message) in nodes() else []))
 
 
 def replay(files: dict[str, bytes]) -> None:

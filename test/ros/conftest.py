@@ -22,6 +22,7 @@ if find_spec("rclpy") is None:
     collect_ignore_glob = ["test_*.py"]  # no ROS 2 on this machine
 else:
     import rclpy
+    from bench import Bench
     from nav_msgs.msg import Odometry
     from nav_msgs.msg import Path as PathMessage
     from rclpy.executors import SingleThreadedExecutor
@@ -124,6 +125,20 @@ def sequence(images, tmp_path_factory):
 def bag(sequence, tmp_path):
     kitti_to_bag(sequence, tmp_path / "bag")
     return tmp_path / "bag"
+
+
+@pytest.fixture
+def bench(domain, model):
+    """bench(parameter=value, ...): see Bench."""
+    benches = []
+
+    def make(**parameters) -> "Bench":
+        benches.append(Bench(model=str(model), **parameters))
+        return benches[-1]
+
+    yield make
+    for one in benches:
+        one.close()
 
 
 @pytest.fixture

@@ -1,53 +1,23 @@
-"""What the node promises beside odometry itself: frames, services, parameters, diagnostics."""
+"""What the node promises beside odometry itself: frames, services, parameters, topics."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from bench import FORWARD, Bench, camera_info, image_message
-from diagnostic_msgs.msg import DiagnosticStatus
+from bench import CAMERA, FORWARD, PERIOD_NS, camera_info, drive, image_message, ready
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
 from distill_vo import geometry
 from distill_vo.camera import Camera
-from distill_vo.ros import health, messages
+from distill_vo.ros import messages
 from distill_vo.ros.waiting import why_nothing_comes
 from distill_vo.sources.bag_poses import parents
-
-PERIOD_NS = 100_000_000
-CAMERA = Camera(320, 96, 190.0, 190.0, 159.5, 45.0)
-
-
-@pytest.fixture
-def bench(domain, model):
-    """bench(parameter=value, ...): see Bench."""
-    benches = []
-
-    def make(**parameters) -> Bench:
-        benches.append(Bench(model=str(model), **parameters))
-        return benches[-1]
-
-    yield make
-    for one in benches:
-        one.close()
-
-
-def drive(bench: Bench, images, first: int = 0) -> list:
-    for k, image in enumerate(images, first):
-        bench.show(k * PERIOD_NS, image)
-    return bench.odometry
 
 
 def pose_of(message) -> np.ndarray:
     return geometry.from_position_quaternion(*messages.position_and_quaternion(message.pose.pose))
-
-
-def ready(bench: Bench, mounting=FORWARD) -> Bench:
-    bench.mount(mounting)
-    bench.calibrate(CAMERA)
-    return bench
 
 
 @pytest.mark.parametrize("yaw", [1.57, 3.0], ids=["left", "back"])
@@ -185,49 +155,6 @@ def test_reset_and_pause(bench, images):
     assert len(drive(robot, images[6:7], 6)) == 4
     assert robot.reset().success
     assert np.array_equal(pose_of(drive(robot, images[7:8], 7)[-1]), np.eye(4))
-
-
-def test_diagnostics_tell_status_rate_latency_drops_model_and_camera(bench, images):
-    robot = bench()
-    assert robot.diagnostics()[0] == DiagnosticStatus.WARN  # waiting
-    drive(robot, images[:1])
-    ready(robot)
-    drive(robot, images[1:8], 1)
-    robot.show(3 * PERIOD_NS, images[3])
-    robot.show(9 * PERIOD_NS, images[3][:50])
-    level, values = robot.diagnostics()
-    assert level == DiagnosticStatus.OK and values["status"] == "tracking"
-    assert (values["frames"], values["dropped: late or twice"], values["dropped: unusable"],
-            values["dropped: calibration or mounting unknown"]) == ("7", "1", "1", "1")
-    assert values["device"] == "cpu" and len(values["model hash"]) == 12 and values["model"] == "tiny"
-    assert values["camera coverage"] == "100%"
-    assert float(values["rate (Hz)"]) > 0
-    assert 0 < float(values["latency p50 (ms)"]) <= float(values["latency p95 (ms)"])
-    for k in range(8, 30):
-        robot.show(k * PERIOD_NS, np.zeros_like(images[0]))
-    level, values = robot.diagnostics()
-    assert level == DiagnosticStatus.ERROR and int(values["frames degraded"]) >= 10
-    robot.show(90 * PERIOD_NS, images[0])
-    assert robot.diagnostics()[1]["gaps"] == "1"
-
-
-def test_diagnostics_of_a_camera_whose_images_do_not_fit_its_calibration(bench, images):
-    robot = ready(bench())
-    robot.show(0, images[0][:50])
-    level, values = robot.diagnostics()
-    assert (level, values["status"], values["dropped: unusable"]) == (DiagnosticStatus.WARN, "waiting", "1")
-
-
-def test_diagnostics_do_not_call_it_tracking_while_no_image_is_used(bench, images, monkeypatch):
-    robot = ready(bench())
-    drive(robot, images[:4])
-    clock = health.time.perf_counter
-    monkeypatch.setattr(health.time, "perf_counter", lambda: clock() + 2 * health.SILENCE_S)
-    robot.show(4 * PERIOD_NS, images[4][:50])
-    level, values = robot.diagnostics()
-    assert level == DiagnosticStatus.WARN and values["rate (Hz)"] == "0.0"
-    robot.show(5 * PERIOD_NS, images[5])
-    assert robot.diagnostics()[0] == DiagnosticStatus.OK
 
 
 def test_images_of_another_camera_are_dropped(bench, images):
