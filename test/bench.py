@@ -35,8 +35,10 @@ class Bench:
         if self.node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
             return  # node.fault tells why
         self.node.trigger_activate()
-        self.odometry, self.transforms = [], []
+        self.odometry, self.paths, self.transforms = [], [], []
         self.node._outputs._odometry.publish = self.odometry.append
+        self.node._outputs._path.get_subscription_count = lambda: 1
+        self.node._outputs._path.publish = self.paths.append
         self.node._outputs._tf.publish = lambda message: self.transforms.extend(message.transforms)
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bench import CAMERA, FORWARD, PERIOD_NS, camera_info, drive, image_message, ready
+from bench import CAMERA, FORWARD, PERIOD_NS, Bench, camera_info, drive, image_message, ready
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
@@ -155,6 +155,19 @@ def test_reset_and_pause(bench, images):
     assert len(drive(robot, images[6:7], 6)) == 4
     assert robot.reset().success
     assert np.array_equal(pose_of(drive(robot, images[7:8], 7)[-1]), np.eye(4))
+
+
+@pytest.mark.parametrize("begin_anew, then", [
+    (Bench.reset, 115), (lambda robot: robot.set_pose(np.eye(4), np.eye(6)), 115), (lambda robot: None, 0)],
+    ids=["reset", "set_pose", "stamps fall back"])
+def test_the_path_begins_anew_where_the_drive_does(bench, images, begin_anew, then):
+    robot = ready(bench())
+    drive(robot, images[:12], 100)
+    assert len(robot.paths[-1].poses) == 3  # two a second
+    begin_anew(robot)
+    drive(robot, images[:1], then)
+    pose, = robot.paths[-1].poses
+    assert pose.header == robot.odometry[-1].header
 
 
 def test_images_of_another_camera_are_dropped(bench, images):
