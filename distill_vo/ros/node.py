@@ -26,7 +26,7 @@ from distill_vo.ros.images import image_decoder
 from distill_vo.ros.lifecycle import transition
 from distill_vo.ros.outputs import Outputs
 from distill_vo.ros.transforms import TransformListener, ground_line, mounting_line
-from distill_vo.ros.vo_parameters import PARAMETERS
+from distill_vo.ros.vo_parameters import PARAMETERS, checked
 from distill_vo.ros.waiting import why_nothing_comes
 from distill_vo.student import Student
 
@@ -60,7 +60,7 @@ class VisualOdometryNode(LifecycleNode):
     # -- lifecycle ---------------------------------------------------------------------------------
     @transition
     def on_configure(self) -> None:
-        self._values = parameters.values(self, PARAMETERS)
+        self._values = checked(parameters.values(self, PARAMETERS))
         student = Student.load(self._values["model"], self._values["device"])
         student(np.zeros(student.front_end.shape, np.float32))  # the first call is the slow one
         if self._values["calibration"]:

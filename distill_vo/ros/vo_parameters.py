@@ -1,5 +1,6 @@
 """The parameters of vo_node; config/vo.yaml holds the same defaults."""
 
+from distill_vo.errors import InputError
 from distill_vo.ros.parameters import Spec, Table
 
 PARAMETERS: Table = {
@@ -28,3 +29,16 @@ PARAMETERS: Table = {
                             "image/compressed (CompressedImage).", ("raw", "compressed")),
     "autostart": Spec(True, "Configure and activate at start; false leaves that to a lifecycle manager."),
 }
+
+
+def checked(values: dict) -> dict:
+    """The values with the names of frames as tf2 takes them, without a leading slash. Raises InputError."""
+    frames = {name: values[name].lstrip("/") for name in ("odom_frame", "base_frame")}
+    for name, frame in frames.items():
+        if not frame:
+            raise InputError(f"parameter '{name}': is empty; give the frame's name, as in "
+                             f"{PARAMETERS[name].default}.")
+    if frames["odom_frame"] == frames["base_frame"]:
+        raise InputError(f"parameters 'odom_frame' and 'base_frame': are both {frame}; give the robot's own "
+                         "frame as base_frame.")
+    return values | frames

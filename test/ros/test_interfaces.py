@@ -69,6 +69,22 @@ def test_tf_is_odom_to_base_or_the_other_way_or_nothing(bench, images):
     assert not silent.transforms and len(silent.odometry) == 3
 
 
+def test_frames_are_named_as_tf2_takes_them(bench, images):
+    robot = ready(bench(odom_frame="/odom", base_frame="/base_link"))
+    drive(robot, images[:2])
+    odometry, transform, path = robot.odometry[-1], robot.transforms[-1], robot.paths[-1]
+    assert (odometry.header.frame_id, odometry.child_frame_id) == ("odom", "base_link")
+    assert (transform.header.frame_id, transform.child_frame_id) == ("odom", "base_link")
+    assert path.header.frame_id == path.poses[-1].header.frame_id == "odom"
+
+
+@pytest.mark.parametrize("frames, said", [
+    ({"odom_frame": ""}, "'odom_frame': is empty"), ({"base_frame": "/"}, "'base_frame': is empty"),
+    ({"odom_frame": "/base_link"}, "are both base_link")])
+def test_a_frame_without_a_name_or_that_is_its_own_parent_is_refused(bench, frames, said):
+    assert said in str(bench(**frames).node.fault)
+
+
 def test_a_planar_robot_neither_climbs_nor_tilts_and_says_how_sure_it_is(bench, images):
     looking = geometry.from_motion(np.array([0.0, 0, 0, 0.1, 0.2, 0.3])) @ FORWARD
     for message in drive(ready(bench(planar=True), looking), images):
