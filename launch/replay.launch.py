@@ -13,6 +13,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, This
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from distill_vo.ros.waiting import compressed
 from launch import LaunchDescription
 
 # name -> type, default (None: must be given), what it is
@@ -40,8 +41,10 @@ def generate_launch_description():
 def start_replay(context):
     parameters = {name: ParameterValue(LaunchConfiguration(name), value_type=kind)
                   for name, (kind, _, _) in ARGUMENTS.items()}
-    end = {"compressed": "/compressed"}.get(LaunchConfiguration("image_transport").perform(context), "")
-    parameters["image_topic"] = ParameterValue([LaunchConfiguration("image_topic"), end], value_type=str)
+    topic = LaunchConfiguration("image_topic").perform(context)
+    if LaunchConfiguration("image_transport").perform(context) == "compressed":
+        topic = compressed(topic)
+    parameters["image_topic"] = ParameterValue(topic, value_type=str)
     if LaunchConfiguration("base_frame").perform(context):
         parameters["base_frame"] = ParameterValue(LaunchConfiguration("base_frame"), value_type=str)
     return [Node(package="distill_vo", executable="replay", output="screen", parameters=[parameters],

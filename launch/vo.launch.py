@@ -23,7 +23,7 @@ from launch import LaunchDescription
 CONFIG = PathJoinSubstitution([FindPackageShare("distill_vo"), "config"])
 ARGUMENTS = {
     "image_topic": ("/camera/image_raw", "sensor_msgs/Image as the camera sees it, not rectified; with "
-                    "image_transport:=compressed its name without that end"),
+                    "image_transport:=compressed its name with or without that end"),
     "camera_info_topic": ("/camera/camera_info", "sensor_msgs/CameraInfo whose K and D are of that image"),
     "params_file": (PathJoinSubstitution([CONFIG, "vo.yaml"]), "parameters of the node"),
     "namespace": ("", "of the node, and so of its odom and path"),

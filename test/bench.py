@@ -27,10 +27,11 @@ PERIOD_NS = 100_000_000
 class Bench:
     """See the module. Parameters are the node's; a mounting and calibration are given by `ready`."""
 
-    def __init__(self, **parameters):
+    def __init__(self, remap: str = "", **parameters):
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
-        self.node = VisualOdometryNode(context=self.context, parameter_overrides=[
+        remaps = ["--ros-args", "-r", remap] if remap else []
+        self.node = VisualOdometryNode(context=self.context, cli_args=remaps, parameter_overrides=[
             Parameter(name, value=value) for name, value in (parameters | {"autostart": False}).items()])
         if self.node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
             return  # node.fault tells why

@@ -27,7 +27,7 @@ from distill_vo.ros.lifecycle import transition
 from distill_vo.ros.outputs import Outputs
 from distill_vo.ros.transforms import TransformListener, ground_line, mounting_line
 from distill_vo.ros.vo_parameters import PARAMETERS, checked
-from distill_vo.ros.waiting import why_nothing_comes
+from distill_vo.ros.waiting import compressed, why_nothing_comes
 from distill_vo.student import Student
 
 QUIET_S = 5.0  # between two log lines that say the same
@@ -82,7 +82,7 @@ class VisualOdometryNode(LifecycleNode):
                          reliability=ReliabilityPolicy[self._values["image_reliability"].upper()])
         image_type, image_topic = Image, "image"
         if self._values["image_transport"] == "compressed":
-            image_type, image_topic = CompressedImage, f"{self.resolve_topic_name('image')}/compressed"
+            image_type, image_topic = CompressedImage, compressed(self.resolve_topic_name("image"))
         # The calibration first: where both wait, rclpy takes them in the order of creation.
         topics = [] if self._values["calibration"] else [(CameraInfo, "camera_info", self._on_camera_info)]
         topics.append((image_type, image_topic, self._on_image))

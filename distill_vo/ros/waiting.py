@@ -3,6 +3,14 @@
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage
+
+COMPRESSED = "/compressed"  # the end of the topic of an image_transport of this name
+
+
+def compressed(topic: str) -> str:
+    """The topic of an image's compressed transport, whether or not that was named itself."""
+    return topic.removesuffix(COMPRESSED) + COMPRESSED
 
 
 def why_nothing_comes(node: Node, subscription: Subscription) -> str:
@@ -21,8 +29,10 @@ def why_nothing_comes(node: Node, subscription: Subscription) -> str:
             said += (f"; the QoS of {name} does not fit ({why.strip('; ')}): set image_reliability to "
                      "best_effort")
     if not publishers:
-        others = [name for name, types in node.get_topic_names_and_types()
-                  if kind in types and name != topic and node.count_publishers(name)]
-        said += f"; remap it to one of {', '.join(sorted(others)[:5])}" if others else \
+        end = COMPRESSED if wanted is CompressedImage else ""
+        others = [name.removesuffix(end) for name, types in node.get_topic_names_and_types()
+                  if kind in types and name != topic and name.endswith(end) and node.count_publishers(name)]
+        what = "image" if end else "it"
+        said += f"; remap {what} to one of {', '.join(sorted(others)[:5])}" if others else \
             "; is the camera driver running, in the same ROS_DOMAIN_ID?"
     return said

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bench import CAMERA, FORWARD, PERIOD_NS, Bench, camera_info, drive, image_message, ready
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from distill_vo import geometry
@@ -255,3 +255,19 @@ def test_silence_names_the_topic_its_publishers_and_a_qos_that_does_not_fit(benc
     robot.node.destroy_publisher(robot.info)
     assert robot.until(lambda: not node.count_publishers("camera_info"))
     assert "0 publishers; remap it to one of /front/camera_info" in why_nothing_comes(node, info)
+
+
+def test_silence_of_a_compressed_topic_names_what_image_is_to_be_remapped_to(bench, robot):
+    node = bench(image_transport="compressed").node
+    for topic in ("front/image_raw/compressed", "depth/compressedDepth"):
+        robot.node.create_publisher(CompressedImage, topic, 1)
+    assert robot.until(lambda: all(node.count_publishers(topic) for topic in (
+        "front/image_raw/compressed", "depth/compressedDepth")))
+    said = why_nothing_comes(node, node._inputs[1])
+    assert "/image/compressed" in said and said.endswith("; remap image to one of /front/image_raw")
+
+
+@pytest.mark.parametrize("topic", ["/camera/image_raw", "/camera/image_raw/compressed"])
+def test_a_compressed_topic_may_be_named_with_its_end(bench, topic):
+    node = bench(remap=f"image:={topic}", image_transport="compressed").node
+    assert "/camera/image_raw/compressed" in {s.topic_name for s in node.subscriptions}

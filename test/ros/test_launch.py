@@ -61,9 +61,10 @@ def test_replay_launch_writes_figures_and_ends_with_the_bag(domain, model, bag, 
     assert "12 images sent, 0 without odometry" in launched.said
 
 
-def test_replay_launch_asks_for_the_camera_that_was_chosen(domain, model, bag, tmp_path):
+@pytest.mark.parametrize("topic", ["/rear/image_raw", "/rear/image_raw/compressed"])
+def test_replay_launch_asks_for_the_camera_that_was_chosen(domain, model, bag, tmp_path, topic):
     launched = Launched("replay.launch.py", bag=bag, out=tmp_path / "out", model=model,
-                        image_topic="/rear/image_raw", image_transport="compressed")
+                        image_topic=topic, image_transport="compressed")
     assert launched.codes["replay"] == 2, launched.said
     assert "has no image topic /rear/image_raw/compressed" in launched.said
 
