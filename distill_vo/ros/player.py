@@ -56,6 +56,9 @@ class Player(Node):
         if not self.settings.bag:
             raise InputError("bag: none was given; say replay BAG, or -p bag:=BAG after --ros-args.")
         self.recording = Recording(self.settings.bag)
+        if self.settings.start > self.recording.duration_s:
+            raise InputError(f"start {self.settings.start:g}: {self.recording.path} lasts only "
+                             f"{self.recording.duration_s:.1f} s; skip less of it.")
         types = self.recording.types
         wanted = self.settings.image_topic
         try:

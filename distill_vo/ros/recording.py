@@ -31,7 +31,7 @@ class Recording:
         with open_bag(self.path) as reader:
             self.types = {c.topic: c.msgtype for c in reader.connections}
             self._latched = {c.topic for c in reader.connections if _is_latched(c)}
-            self.start_ns = reader.start_time
+            self.start_ns, self.duration_s = reader.start_time, reader.duration * 1e-9
 
     def messages(self, start_ns: int = 0) -> Iterator[tuple[str, int, bytes]]:
         """(topic, bag time ns, CDR) in the order of time; what is latched also from before the start."""

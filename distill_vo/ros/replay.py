@@ -25,6 +25,7 @@ def _replay(args: list[str], stop: process.Stop) -> int:
     from rclpy.parameter import Parameter
     from rclpy.utilities import remove_ros_args
 
+    from distill_vo.errors import InputError
     from distill_vo.ros.player import PARAMETERS, Player
     from distill_vo.sources.bag import open_bag_source
 
@@ -49,6 +50,9 @@ def _replay(args: list[str], stop: process.Stop) -> int:
                 player.play()
             finally:  # also what came of a bag that breaks off is judged
                 _report(player, source)
+            if out and not stop.requested and not len(player.trajectory()):
+                raise InputError(f"out {out}: no odometry came back; start vo_node with image remapped to "
+                                 f"{player.image_topic}, or see in its log what it waits for.")
             if stop.requested or not player.settings.loop:
                 return 0
     finally:

@@ -151,7 +151,10 @@ def test_bad_input_is_refused_in_one_sentence(run, bag, tmp_path):
              "broken.mcap": start(broken), "File name too long": start("n" * 300),
              "no image topic /front": start(bag, "--ros-args", "-p", "image_topic:=front"),
              "image_topic '/cam-1'": start(bag, "--ros-args", "-p", "image_topic:=/cam-1"),
-             "from 0.01 to 100": start(bag, "--ros-args", "-p", "rate:=0.0")}
+             "from 0.01 to 100": start(bag, "--ros-args", "-p", "rate:=0.0"),
+             "bag lasts only 1.1 s": start(bag, "--ros-args", "-p", "start:=1000.0"),
+             "no odometry came back": start(bag, "--ros-args", "-p", f"out:={tmp_path / 'out'}",
+                                            "-p", "timeout:=0.1", "-p", "rate:=100.0")}
     for sentence, program in cases.items():
         assert program.wait() == 2, program.log
         errors = [line for line in program.log.splitlines() if "error" in line.lower()]
