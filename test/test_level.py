@@ -1,6 +1,7 @@
 """The view is turned until the way lies in it as the student learned it, and no motion changes by that."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from knowing import PERIOD_NS, KnowingStudent, image
 from distill_vo import geometry
 from distill_vo.camera import CANONICAL, looking
 from distill_vo.frame import CanonicalView, halved
-from distill_vo.level import LARGEST_RAD, Level, ahead
+from distill_vo.level import LARGEST_RAD, Level, ahead, straight_way
 from distill_vo.odometry import Estimate, Status, VisualOdometry
 
 LOOKS_DOWN = np.radians(1.1)
@@ -54,6 +55,25 @@ def test_a_bend_does_not_turn_the_view():
         level.drove(way(LOOKS_DOWN, turn=0.1))
         back.drove(-way(LOOKS_DOWN, left=0.1))
     assert level.turn[1] == back.turn[1] == 0.0
+
+
+@pytest.mark.parametrize("radius_m", [np.inf, 250.0, -500.0])
+def test_a_camera_before_the_rear_axle_does_not_drift_in_a_bend(radius_m):
+    axle_T_camera = geometry.exp(np.array([0, 0, 1.3, 0, 0, 0]))
+    arc = geometry.exp(np.array([0, 0, 1.2, 0, 1.2 / radius_m, 0]))
+    motion = geometry.to_motion(geometry.inverse(axle_T_camera) @ arc @ axle_T_camera)
+    np.testing.assert_allclose(straight_way(motion), [0, 1.2], atol=1e-4)
+
+
+def test_a_low_camera_levels_its_view_as_a_high_one():
+    turns = []
+    for height in (1.0, 0.2):
+        odometry, truth = learning(60, yaw=0.002)
+        odometry.calibrate(replace(CANONICAL, mount_height_m=height * CANONICAL.mount_height_m))
+        *_, _last = driven(odometry, truth)
+        turns.append(odometry.turn)
+    assert turns[0].all()
+    np.testing.assert_allclose(*turns, atol=1e-12)
 
 
 def test_a_camera_that_does_not_look_ahead_is_let_be():

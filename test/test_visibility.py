@@ -46,6 +46,12 @@ def test_what_the_flow_cannot_explain_is_not_followed(current):
     assert followed_by_flow(current) < 0.15
 
 
+def test_what_left_the_view_does_not_count():
+    flow = np.zeros((2, 12, 40), np.float32)
+    flow[0] = -96.0
+    assert followed(SEE(look(0)), SEE(look(96)), flow) > 0.95
+
+
 def test_without_flow_the_poorer_view_counts():
     assert followed(SEE(look(0)), SEE(np.zeros((192, 640), np.uint8)), None) == 0
     assert followed(*(SEE(np.dstack([look(right)] * 3)) for right in (0, 9)), None) > 0.95

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +14,11 @@ import torch
 import yaml
 
 from distill_vo.errors import InputError
-from distill_vo.networks import NetworkSettings
+from distill_vo.networks import NetworkSettings, Regression
 from distill_vo.settings import from_mapping
 from distill_vo.student import Student, load_network
 from training import __main__ as cli
-from training import hints, objectives
+from training import hints, objectives, validate
 from training.data.drives import RehearsalPlan
 from training.data.rehearsal import RehearsalSettings
 from training.distil import DistilSettings
@@ -195,13 +196,23 @@ def test_the_guided_layers_are_left_alone_in_the_second_stage(tmp_path, cache, v
         assert same == guided, name
 
 
-def test_stored_teacher_outputs_are_what_the_teacher_says(tmp_path, cache, validation, teacher):
-    outputs = teacher_outputs(teacher, cache, 1.0, "cpu")
+def test_stored_teacher_outputs_are_what_the_teacher_says(cache, teacher, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(validate, "FLOWS", 32)  # pairs at once: a drive takes several times
+        outputs = teacher_outputs(teacher, cache, 1.0, "cpu")
     network, _, _ = load_network(teacher)
     rows = slice(100, 200)  # the second drive, on which the LSTM starts from rest
     found = predict(network, levelled(cache, rows)[0], "cpu")
     np.testing.assert_allclose(outputs.hints[0, rows], found.hints, atol=2e-3)  # in half precision
     np.testing.assert_allclose(outputs.motions[0, rows], found.motions, atol=1e-6)
+
+
+def test_sigma_learns_how_far_off_motions_are_without_a_say_in_them():
+    motion, log_sigma = (torch.randn(4, 1, 6, requires_grad=True) for _ in range(2))
+    said = Regression(motion, log_sigma, hint=None, logits=None, state=None)
+    objective = objectives.regression(ObjectiveSettings(objective="student_only"), None, None)
+    objective(said, SimpleNamespace(motions=torch.zeros(4, 1, 6)))["sigma"].backward()
+    assert log_sigma.grad.all() and motion.grad is None
 
 
 def test_a_teacher_is_imitated_in_what_it_drives_by(cache, teacher):
