@@ -1,4 +1,4 @@
-"""A student that knows the truth, and images that are told apart by their number."""
+"""A student that knows the truth of a drive, and images that are told apart by their number."""
 
 import numpy as np
 
@@ -8,6 +8,8 @@ from distill_vo.uncertainty import ErrorModel
 
 PERIOD_NS = 100_000_000
 EXACT = np.full(6, 1e-8)
+SIGMA = np.array([0.01, 0.01, 0.003, 0.001, 0.002, 0.001])  # ahead so small that inertia has no say
+USUAL = np.array([0.01, 0.01, 0.05, 0.001, 0.002, 0.001])
 
 
 class NumberReader:
@@ -50,3 +52,19 @@ def image(number: int) -> np.ndarray:
     view = SCENE.copy()
     view[:2, :2] = number
     return view
+
+
+def drive(frames: int = 100) -> np.ndarray:
+    """(N, 4, 4) camera poses of a winding, climbing drive."""
+    steps = np.random.default_rng(0).normal([0, 0, 1, 0, 0.05, 0], [0.02, 0.02, 0.02, 0.01, 0.03, 0.01],
+                                            size=(frames - 1, 6))
+    poses = [np.eye(4)]
+    for step in geometry.from_motion(steps):
+        poses.append(poses[-1] @ step)
+    return np.array(poses)
+
+
+def ahead(speeds: np.ndarray) -> np.ndarray:
+    """(N + 1, 4, 4) camera poses of a straight drive at these speeds (N,), m/s, at 10 Hz."""
+    way = np.concatenate([[0], np.cumsum(speeds)]) * PERIOD_NS * 1e-9
+    return geometry.exp(way[:, None] * np.array([0, 0, 1.0, 0, 0, 0]))
