@@ -99,9 +99,9 @@ class Student:
         sigma = sigma * self._sigma_scale
         if self.front_end.is_flow:
             # What no camera does between two images is left to be found implausible.
-            pairs = [refine(*pair) if (np.abs(pair[1]) + pair[2] < MOST_MOTION).all() else pair[1:]
-                     for pair in zip(x, motion, sigma, strict=True)]
-            motion, sigma = map(np.array, zip(*pairs, strict=True))
+            refined = [refine(seen, m, s) if (np.abs(m) + s < MOST_MOTION).all() else (m, s)
+                       for seen, m, s in zip(x, motion, sigma, strict=True)]
+            motion, sigma = map(np.array, zip(*refined, strict=True))
         return motion * self._scale, in_turns(motion, sigma, self._turning) * self._scale
 
     @classmethod
