@@ -112,6 +112,7 @@ def open_bag_source(path: Path, image_topic: str | None = None, truth_topic: str
     """Open a bag. A mounting on base_frame that is not in the bag is taken to be level, unless it is needed.
     Raises InputError.
     """
+    base_frame = base_frame.lstrip("/")  # as it is done to the frames of messages
     with open_bag(path) as reader:
         types = {c.topic: c.msgtype for c in reader.connections}
         image_topic = pick_image_topic(path, types, image_topic)
