@@ -20,7 +20,7 @@ from distill_vo.inertia import ACCELERATION, AHEAD, Inertia
 from distill_vo.level import LEAST_RAD, Level
 from distill_vo.planar import flat, flat_covariance
 from distill_vo.student import MOST_MOTION, Student
-from distill_vo.twist import TWIST_S, Marks
+from distill_vo.twist import TWIST_S, Lag, Marks
 from distill_vo.uncertainty import LEAST_COVARIANCE, ErrorState
 from distill_vo.visibility import followed, texture
 
@@ -40,10 +40,10 @@ class Estimate:
     stamp_ns: int
     pose: np.ndarray  # (4, 4) odom_T_base
     pose_covariance: np.ndarray  # (6, 6) m^2, rad^2, odom axes
-    twist: np.ndarray  # (6,) m/s and rad/s, base axes
-    twist_covariance: np.ndarray  # (6, 6)
+    twist: np.ndarray  # (6,) m/s and rad/s, base axes, the mean over the moment before the image
+    twist_covariance: np.ndarray  # (6, 6) of its errors against the twist at the image
     status: Status
-    after_gap: bool = False  # no image came for longer than the longest gap
+    after_gap: bool = False  # no image of use came for longer than the longest gap
 
 
 # An image becomes the next keyframe by its mean motion since the last one: enough of it, over the time that
@@ -65,7 +65,8 @@ MOVING = np.array([0.5, 0.1])  # m/s, rad/s; what moves faster does not stop bet
 
 _UNKNOWN_TWIST_COVARIANCE = np.diag([10.0, 10.0, 10.0, 1.0, 1.0, 1.0]) ** 2  # before any motion
 _UNSEEN_ACCELERATION = np.array([ACCELERATION] * 3 + [0.5] * 3)  # m/s^2, rad/s^2, one sigma
-_LONGEST_S = 20.0  # for which an unseen robot's uncertainty grows
+# For which an unseen robot's twist gets less certain, and its way at the last twist counts.
+_LONGEST_S, _LONGEST_WAIT_S = 20.0, 600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +142,8 @@ class VisualOdometry:
             if doubted[0] < last_ns:
                 self.reset()
             if doubted[0] < stamp_ns:
-                self._track(*doubted)
+                after_gap = self._track(*doubted).after_gap
+                return replace(self._track(stamp_ns, image), after_gap=after_gap)
         elif self._last is not None and stamp_ns <= last_ns:
             return None
         return self._track(stamp_ns, image)
@@ -179,7 +181,7 @@ class VisualOdometry:
     def _start(self, stamp_ns: int, frame: CanonicalFrame) -> Estimate:
         errors = self._error_state.start(self._origin_covariance)
         self._set_keyframe(stamp_ns, frame, self._origin, errors, Inertia(squat=self.student.squat))
-        self._marks = Marks(stamp_ns, self._origin)
+        self._marks, self._lag = Marks(stamp_ns, self._origin), Lag(_UNSEEN_ACCELERATION)
         status = Status.TRACKING if texture(frame) >= SEEN_WELL else Status.DEGRADED
         self._measured = self._estimate(stamp_ns, self._origin, errors, np.zeros(6),
                                         self._flat_covariance(_UNKNOWN_TWIST_COVARIANCE), status)
@@ -211,10 +213,9 @@ class VisualOdometry:
         sigma[AHEAD] = np.hypot(sigma[AHEAD], self._level.scale_sigma * said[AHEAD])
         motion, sigma, pose, covariance = self._moved(said, sigma)
         errors = self._flat_covariance(self._error_state.moved(keyframe.errors, motion, sigma))
-        self._measured = self._estimate(
-            stamp_ns, pose, errors, self._marks.twist(stamp_ns, pose),
-            self._flat_covariance(self._marks.twist_covariance(stamp_ns, pose, covariance)),
-            Status.TRACKING if seen >= SEEN_WELL else Status.DEGRADED)
+        twist, of_twist = self._marks.measured(stamp_ns, pose, covariance, self._lag)
+        self._measured = self._estimate(stamp_ns, pose, errors, twist, self._flat_covariance(of_twist),
+                                        Status.TRACKING if seen >= SEEN_WELL else Status.DEGRADED)
         self._measured_errors = errors
         self._flow_px_s = moved_px / age_s if np.isfinite(moved_px) else 0.0
         # A robot that stands keeps its keyframe, so that the noise of its motions does not add up.
@@ -223,9 +224,9 @@ class VisualOdometry:
             if seen >= SEEN_WELL:
                 self._level.drove(said / self._height_scale)
             self._set_keyframe(stamp_ns, frame, pose, errors, inertia)
-            self._marks.begin_at(stamp_ns, pose, covariance)
+            self._marks.begin_at(stamp_ns, pose, covariance, twist)
         else:
-            self._marks.add(stamp_ns, pose, covariance)
+            self._marks.add(stamp_ns, pose, covariance, twist)
         return self._measured
 
     def _moved(self, said: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -250,7 +251,8 @@ class VisualOdometry:
         pose = self._flat(last.pose @ motion)
         twist_covariance = self._flat_covariance(
             last.twist_covariance + np.diag(_UNSEEN_ACCELERATION * grown_s) ** 2)
-        waited = last.twist * max(grown_s - self.max_gap_s, 0.0)  # the robot may have gone on meanwhile
+        # The robot may have gone on meanwhile.
+        waited = last.twist * max(min(unseen_s, _LONGEST_WAIT_S) - self.max_gap_s, 0.0)
         errors = self._flat_covariance(self._error_state.carried(
             self._measured_errors, motion, twist_covariance * grown_s**2 + np.outer(waited, waited)))
         if not self._is_frozen(frame) and texture(frame) >= SEEN_WELL:

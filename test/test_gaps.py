@@ -49,6 +49,7 @@ def test_after_an_hour_it_goes_on_where_it_was():
     hour_ns = 3600 * 10**9
     first, second, third = (odometry.track(i * PERIOD_NS + hour_ns, image(i)) for i in (10, 11, 12))
     assert first is None and second.status is third.status is Status.TRACKING
+    assert second.after_gap and not third.after_gap
     assert np.linalg.norm(second.pose[:3, 3] - before.pose[:3, 3]) < 15
     assert 100 < np.sqrt(np.linalg.eigvalsh(second.pose_covariance)[-1]) < 10_000
 
@@ -144,6 +145,17 @@ def test_a_robot_that_went_on_while_nothing_was_seen_is_within_two_sigma(max_gap
         off = abs(last.pose[2, 3] - truth[i, 2, 3])
         assert off <= 2 * np.sqrt(last.pose_covariance[2, 2]), i
     assert last.status is Status.LOST and off > 5
+
+
+def test_minutes_in_the_dark_make_a_fast_robot_ever_less_certain():
+    odometry = VisualOdometry(KnowingStudent(ahead(np.full(12, 30.0)), sigma=USUAL), CANONICAL)
+    seen = [odometry.track(i * PERIOD_NS, image(i)) for i in range(12)]
+    sizes = []
+    for s in range(2, 242):
+        last = odometry.track(s * 10**9, np.zeros_like(image(0)))
+        sizes.append(np.sqrt(last.pose_covariance[2, 2]))
+        assert 30 * s - last.pose[2, 3] <= 2 * sizes[-1], s
+    assert np.all(np.diff(sizes) > 0) and last.pose[2, 3] - seen[-1].pose[2, 3] == pytest.approx(30, abs=0.1)
 
 
 @pytest.mark.parametrize("height", [1.0, 0.2], ids=["car", "small robot"])

@@ -143,15 +143,18 @@ def pose_errors(estimates: list[Estimate], truth: np.ndarray) -> tuple[np.ndarra
 
 def twist_errors(estimates: list[Estimate], truth: np.ndarray,
                  truth_rad: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Of each twist after the first, and covariances; the true one is the motion between two truths.
+    """Of each twist after the first, and covariances; the true one at an image is the mean of the motions to
+    it and on from it, by the time they take, or at the last image of that to it.
 
-    truth_rad: one sigma (3,), or of each axis, by which that motion's rotation is off itself.
+    truth_rad: one sigma (3,), or of each axis, by which each of these motions' rotation is off itself.
     """
     seconds = np.diff([e.stamp_ns for e in estimates])[:, None] * 1e-9
-    twists = geometry.log(geometry.inverse(truth[:-1]) @ truth[1:]) / seconds
+    means = geometry.log(geometry.inverse(truth[:-1]) @ truth[1:]) / seconds
+    twists = (means + np.r_[means[1:], means[-1:]]) / 2
+    of_truth = np.diag([0, 0, 0, *np.broadcast_to(truth_rad, 3)])**2 / seconds[:, None]**2
+    of_truth[:-1] /= 2  # of two motions the errors average out
     return (np.array([e.twist for e in estimates[1:]]) - twists,
-            np.array([e.twist_covariance for e in estimates[1:]])
-            + np.diag([0, 0, 0, *np.broadcast_to(truth_rad, 3)])**2 / seconds[:, None]**2)
+            np.array([e.twist_covariance for e in estimates[1:]]) + of_truth)
 
 
 def inside(errors: np.ndarray, covariances: np.ndarray) -> np.ndarray:

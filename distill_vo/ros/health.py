@@ -21,7 +21,7 @@ class Health:
         self.gaps = 0  # of these, after longer than max_gap without an image
         self.missed = 0  # images that were published and never came here
         self.early = 0  # images before calibration and mounting were known
-        self.late = 0  # images that came twice, or after a later one
+        self.late = 0  # images that came twice, after a later one, or with a stamp that may be wrong
         self.unusable = 0  # images that could not be read or are not of this camera
         self.paused = 0  # images that came while the node was paused
         self.statuses: Counter[Status] = Counter()
@@ -49,7 +49,7 @@ class Health:
         return self._heard - max(0, waited_ns) * 1e-9
 
     def tracked(self, received: float, estimate: Estimate | None) -> None:
-        """One image has become odometry, or None for a late one."""
+        """One image has become odometry, or None: it is not to count."""
         if estimate is None:
             self.late += 1
             return

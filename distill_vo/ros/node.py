@@ -257,6 +257,8 @@ class VisualOdometryNode(LifecycleNode):
         before = self._last.status if self._last else Status.TRACKING
         if self._last is not None and estimate.stamp_ns < self._last.stamp_ns:
             self.get_logger().warning("stamps went back: started anew at the origin")
+        if estimate.after_gap and estimate.status is not Status.LOST:
+            self.get_logger().warning("no image for long: how it moved meanwhile is not known")
         if estimate.status is not before:
             self.get_logger().warning({
                 Status.TRACKING: "tracking again", Status.DEGRADED: "degraded: little can be seen",

@@ -34,10 +34,12 @@ def test_errors_twice_as_large_are_not_taken_for_true(truthful):
 
 
 def test_true_rotations_that_err_by_half_a_degree_in_half_a_second_err_by_one_a_second():
-    turns = geometry.from_motion(np.array([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0.2, 0]]))
+    """Or by less where there are two of them, to an image and on from it, and the true twist is their mean."""
+    turns = geometry.from_motion(np.array([[0, 0, 0, 0, yaw, 0] for yaw in (0, 0.2, 0.6)]))
     estimates = [Estimate(k * 500_000_000, T, np.eye(6), np.zeros(6), np.eye(6), Status.TRACKING)
                  for k, T in enumerate(turns)]
     errors, covariances = twist_errors(estimates, turns, np.radians(0.5))
-    np.testing.assert_allclose(errors, [[0, 0, 0, 0, -0.4, 0]], atol=1e-12)
-    added = covariances[0] - np.eye(6)
-    np.testing.assert_allclose(np.degrees(np.sqrt(added.diagonal())), [0, 0, 0, 1, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(errors, [[0, 0, 0, 0, -0.6, 0], [0, 0, 0, 0, -0.8, 0]], atol=1e-12)
+    for covariance, share in zip(covariances, (0.5, 1), strict=True):
+        added = np.degrees(np.degrees(covariance - np.eye(6))).diagonal()
+        np.testing.assert_allclose(added, share * np.array([0, 0, 0, 1, 1, 1]), atol=1e-6)
