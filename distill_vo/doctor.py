@@ -82,7 +82,7 @@ def _interpreter() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     found, active = f"Python {version}, {sys.executable}", os.environ.get("VIRTUAL_ENV")
     if sys.version_info < OLDEST:
-        yield Finding("interpreter", "wrong", found, "Use Python 3.10 or newer, as ROS 2 Humble does.")
+        yield Finding("interpreter", "wrong", found, "Use Python 3.10 or newer; ROS 2 Jazzy has 3.12.")
     elif active and Path(active).resolve() != Path(sys.prefix).resolve():
         yield Finding("interpreter", "wrong", f"{found}, though {active} is active",
                       "Build again with the Python of the virtual environment that is active, "

@@ -45,6 +45,13 @@ def test_a_missing_library_is_one_finding_with_its_remedy(findings, monkeypatch,
     assert "install" in found[what]["remedy"].lower() or "source" in found[what]["remedy"].lower()
 
 
+def test_a_ros_that_is_too_old_for_the_node_is_named(findings, monkeypatch):
+    subscription = pytest.importorskip("rclpy.subscription")
+    monkeypatch.delattr(subscription.Subscription, "CallbackType")  # as in Humble
+    code, found = findings()
+    assert code == 2 and wrong(found) == {"ROS"} and "Jazzy or newer" in found["ROS"]["remedy"]
+
+
 def test_a_damaged_model_is_named(findings, monkeypatch, tmp_path):
     shutil.copytree(student.MODELS, tmp_path / "models")
     file = tmp_path / "models" / f"{student.DEFAULT}.safetensors"

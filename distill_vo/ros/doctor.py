@@ -5,6 +5,7 @@ Importable without ROS: whether it is there is what is asked.
 
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from distill_vo.doctor import Finding, importable, is_installed
@@ -21,8 +22,11 @@ def _ros() -> Iterator[Finding]:
     finding = importable("rclpy", "Source ROS 2 in this shell, as in `source /opt/ros/jazzy/setup.bash`; the "
                          "commands run and evaluate work without it.", "ROS")
     if finding.status == "ok":
-        distribution = os.environ.get("ROS_DISTRO", "from wheels")
-        finding = Finding("ROS", "ok", f"{distribution}, {finding.found}")
+        found = f"{os.environ.get('ROS_DISTRO', 'from wheels')}, {finding.found}"
+        finding = Finding("ROS", "ok", found)
+        if not hasattr(import_module("rclpy.subscription").Subscription, "CallbackType"):
+            finding = Finding("ROS", "wrong", f"{found}, which does not tell when messages were received",
+                              "Use ROS 2 Jazzy or newer; the commands run and evaluate work without it.")
     yield finding
 
 
