@@ -40,17 +40,24 @@ from training.distil import DistilSettings
 from training.results import commit
 from training.validate import forward_tracks, motions_by, validate
 
-# objective, hint, stages: first each objective on its own, then hints, then both stages at once
+# objective, hint, stages, eta: first each objective on its own, then hints, then both stages at once, then
+# with the variant of eta that one outlier cannot stretch
 ROWS = (
-    ("student_only", "none", "two"), ("soft_target", "none", "two"), ("minimum", "none", "two"),
-    ("additional", "none", "two"), ("upper_bound", "none", "two"), ("probabilistic_laplace", "none", "two"),
-    ("probabilistic_gaussian", "none", "two"), ("attentive", "none", "two"), ("student_only", "ht", "two"),
-    ("student_only", "aht", "two"), ("attentive", "ht", "two"), ("attentive", "aht", "two"),
-    ("attentive", "aht", "joint"),
+    ("student_only", "none", "two", "range"), ("soft_target", "none", "two", "range"),
+    ("minimum", "none", "two", "range"), ("additional", "none", "two", "range"),
+    ("upper_bound", "none", "two", "range"), ("probabilistic_laplace", "none", "two", "range"),
+    ("probabilistic_gaussian", "none", "two", "range"), ("attentive", "none", "two", "range"),
+    ("student_only", "ht", "two", "range"), ("student_only", "aht", "two", "range"),
+    ("attentive", "ht", "two", "range"), ("attentive", "aht", "two", "range"),
+    ("attentive", "aht", "joint", "range"), ("attentive", "none", "two", "quantile"),
+    ("student_only", "aht", "two", "quantile"), ("attentive", "aht", "two", "quantile"),
+    ("attentive", "aht", "joint", "quantile"),
 )
-COLUMNS = ("objective", "hint", "stages", "rate", "seed", "front_end", "rpe_t_m", "rpe_r_deg", "ate_m",
-           "t_err_percent", "r_err_deg_per_100m", "hint_error", "parameters", "mb", "ms")
-FIGURES = ("rpe_t_m", "rpe_r_deg", "ate_m", "t_err_percent", "r_err_deg_per_100m", "hint_error", "ms")
+COLUMNS = ("objective", "hint", "stages", "eta", "rate", "seed", "front_end", "rpe_t_m", "rpe_r_deg", "ate_m",
+           "t_err_percent", "r_err_deg_per_100m", "hint_error", "trust", "parameters", "mb", "ms")
+FIGURES = ("rpe_t_m", "rpe_r_deg", "ate_m", "t_err_percent", "r_err_deg_per_100m", "hint_error", "trust",
+           "ms")
+HOW = ("objective", "hint", "stages", "eta", "rate")  # in what rows differ besides their seed
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Row:
     objective: str
     hint: str
     stages: str
+    eta: str
     rate: float
     seed: int
 
@@ -69,13 +77,14 @@ class Row:
 
     @classmethod
     def of_folder(cls, name: str) -> "Row":
-        objective, hint, stages, rate, seed = name.split("-")
-        return cls(objective, hint, stages, float(rate), int(seed))
+        *how, rate, seed = name.split("-")
+        return cls(*how, float(rate), int(seed))
 
 
-def label(objective: str, hint: str, stages: str) -> str:
-    """A way of learning in one word: attentive, aht+attentive, aht+attentive:joint."""
-    return (objective if hint in ("", "none") else f"{hint}+{objective}") + ":joint" * (stages == "joint")
+def label(objective: str, hint: str, stages: str, eta: str) -> str:
+    """A way of learning in one word: attentive, aht+attentive, aht+attentive:joint, attentive:quantile."""
+    return ((objective if hint in ("", "none") else f"{hint}+{objective}") + ":joint" * (stages == "joint")
+            + ":quantile" * (eta == "quantile"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,13 +104,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     base = typed.load(DistilSettings, args.settings)
-    teacher, _, _ = load_network(args.teacher)
+    teacher, _, digest = load_network(args.teacher)
     cache = PairCache.open(args.cache, teacher.settings.front_end)
     validation = PairCache.open(args.validation, teacher.settings.front_end)
     rows = [Row(*how, rate, seed) for seed in range(args.seeds) for rate in args.rates for how in ROWS
             if args.rows is None or label(*how) in args.rows]
+    data = f"# teacher {digest}\n# cache {cache.digest}\n# validation {validation.digest}\n"
+    for file in (args.out / "rows").glob("*/student.yaml"):
+        if not file.read_text().startswith(data):
+            raise InputError(f"{file}: was begun with another teacher or other caches, with which no row "
+                             "compares; give another --out or remove the folder.")
     with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(rows), unit="run", disable=None) as bar:
-        for _ in pool.map(lambda row: _train(row, base, args), rows):
+        for _ in pool.map(lambda row: _train(row, base, data, args), rows):
             bar.update()
     table = [_teacher_line(args.teacher, teacher, validation)]
     table += [_line(row, args.out, teacher.settings.front_end) for row in finished(args.out)]
@@ -112,20 +126,21 @@ def run(args: argparse.Namespace) -> None:
 def finished(out: Path) -> list[Row]:
     """All runs in this folder that came to their end, in the order of ROWS, then rates and seeds."""
     rows = [Row.of_folder(file.parent.name) for file in (out / "rows").glob("*/run.json")]
-    return sorted(rows, key=lambda row: (ROWS.index(astuple(row)[:3]), row.rate, row.seed))
+    return sorted(rows, key=lambda row: (ROWS.index(astuple(row)[:4]), row.rate, row.seed))
 
 
 def _folder(row: Row, out: Path) -> Path:
     return out / "rows" / row.folder
 
 
-def _train(row: Row, base: DistilSettings, args: argparse.Namespace) -> None:
-    """Run one row in a process of its own, on one core, unless it is finished."""
+def _train(row: Row, base: DistilSettings, data: str, args: argparse.Namespace) -> None:
+    """Run one row in a process of its own, on one core, unless it is finished; `data` says from what."""
     folder = _folder(row, args.out)
     settings = replace(
         base, rate=row.rate, network=None, training=replace(base.training, seed=row.seed),
-        objective=replace(base.objective, objective=row.objective, hint=row.hint, stages=row.stages))
-    text = yaml.safe_dump(json.loads(json.dumps(asdict(settings))), sort_keys=False)
+        objective=replace(base.objective, objective=row.objective, hint=row.hint, stages=row.stages,
+                          eta=row.eta))
+    text = data + yaml.safe_dump(json.loads(json.dumps(asdict(settings))), sort_keys=False)
     file = folder / "student.yaml"
     if file.exists() and file.read_text() != text:
         raise InputError(f"{file}: was begun with other settings; give another --out or remove the folder.")
@@ -150,8 +165,8 @@ def _line(row: Row, out: Path, front_end: str) -> dict:
 
 
 def _teacher_line(file: Path, teacher: PoseRegressor, validation: PairCache) -> dict:
-    return {"objective": "teacher", "hint": "", "stages": "", "rate": 0.0, "seed": 0,
-            "front_end": teacher.settings.front_end, "hint_error": 0.0,
+    return {"objective": "teacher", "hint": "", "stages": "", "eta": "", "rate": 0.0, "seed": 0,
+            "front_end": teacher.settings.front_end, "hint_error": 0.0, "trust": None,
             "parameters": count_parameters(teacher), "mb": file.stat().st_size / 1e6, "file": file,
             **validate(motions_by(teacher, "cpu"), validation)}
 
@@ -198,7 +213,7 @@ def groups(table: list[dict]) -> dict[tuple, list[dict]]:
     """Lines that differ by their seed alone."""
     found: dict[tuple, list[dict]] = {}
     for line in table:
-        found.setdefault(tuple(line[k] for k in ("objective", "hint", "stages", "rate")), []).append(line)
+        found.setdefault(tuple(line[k] for k in HOW), []).append(line)
     return found
 
 
@@ -211,8 +226,8 @@ def interval(values: list[float]) -> tuple[float, float]:
 
 
 def markdown(table: list[dict], about: str) -> str:
-    titles = ["objective", "hint", "stages", "rate", "seeds", "RPE m", "RPE deg", "ATE m", "t_err %",
-              "r_err deg/100 m", "hint error", "ms", "parameters", "MB"]
+    titles = [*HOW, "seeds", "RPE m", "RPE deg", "ATE m", "t_err %",
+              "r_err deg/100 m", "hint error", "mean Phi", "ms", "parameters", "MB"]
     lines = ["# Ablation", "", about, "", "| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for how, members in groups(table).items():
         cells = [str(v) for v in how] + [str(len(members))]
@@ -233,8 +248,8 @@ def draw(path: Path, table: list[dict]) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
     ways: dict[str, list[tuple[float, list[dict]]]] = {}
-    for (objective, hint, stages, rate), members in groups(table).items():
-        ways.setdefault(label(objective, hint, stages), []).append((rate, members))
+    for (*how, rate), members in groups(table).items():
+        ways.setdefault(label(*how), []).append((rate, members))
     for axis, key, unit in zip(axes, ("rpe_t_m", "rpe_r_deg"), ("m", "deg"), strict=True):
         axis.set_prop_cycle(color=plt.get_cmap("tab20").colors)
         for k, (name, points) in enumerate(ways.items()):

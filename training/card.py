@@ -70,7 +70,7 @@ def card(content: dict) -> str:
         "its true height gives the scale, and how it is mounted must be told.",
         "- **Known to fail**: darkness, a view filled by another moving vehicle, cameras that do not see the "
         "road.", "",
-        f"Measured on {content['measured']['date']} ({content['measured']['machine']}, one core; commit "
+        f"Measured on {content['measured']['date']} ({content['measured']['machine']}; commit "
         f"{content['measured']['commit']}), "
         "metric scale, no alignment. Sequences with fewer frames than KITTI's are excerpts, not the "
         "benchmark; what is not named under Data was never learned from.", "",

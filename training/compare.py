@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     matplotlib.use("Agg")
+    if len({path.stem for path in args.networks}) < len(args.networks):
+        raise InputError(f"{' and '.join(map(str, args.networks))}: two have the same name, by which they "
+                         "are shown; copy one to a file of another name.")
     networks = {path.stem: load_network(path)[0] for path in args.networks}
     front_ends = {FRONT_ENDS[network.settings.front_end].networks_see for network in networks.values()}
     if len(front_ends) > 1:

@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> None:
     shape = _shape(settings, taught)
     cache = PairCache.open(args.cache, FRONT_ENDS[shape.front_end].networks_see)
     validation = PairCache.open(args.validation, shape.front_end)
-    network = untrained(shape, cache)
+    # Logits of two networks are of the same motions only where their bins are.
+    network = untrained(shape, cache, taught if shape.motion_from_bins else None)
     fits = taught is not None and shape.hint_width == taught.hint_width
     if settings.objective.hint != "none" and not fits:
         raise InputError(f"{args.settings}: the guided layer has {shape.hint_width} outputs, the teacher's "
@@ -73,6 +74,8 @@ def run(args: argparse.Namespace) -> None:
     network = distil(network, teacher, settings, cache, validation, args.out, fabric)
     if fabric.global_rank == 0:
         extra = {}
+        if teacher is not None:
+            extra["trust"] = float(teacher.trust.mean())
         if fits:
             extra["hint_error"] = hint_error(network, args.teacher, validation, fabric.device)
         save_run(args.out, args.settings.stem, network, settings, cache, validation, extra)

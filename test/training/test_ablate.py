@@ -4,11 +4,16 @@ import json
 
 import pytest
 
+from distill_vo.networks import NetworkSettings
+from distill_vo.student import StudentSettings, save
+from training import __main__ as cli
 from training import ablate
+from training.mirror import untrained
 
-LINE = {"objective": "attentive", "hint": "aht", "stages": "two", "rate": 0.9295, "seed": 0, "ate_m": 1.0,
-        "front_end": "dense_flow", "rpe_t_m": 0.1, "rpe_r_deg": 0.2, "t_err_percent": 3.0,
-        "r_err_deg_per_100m": 2.0, "hint_error": 0.5, "ms": 0.4, "parameters": 500_000, "mb": 2.0}
+LINE = {"objective": "attentive", "hint": "aht", "stages": "two", "eta": "range", "rate": 0.9295,
+        "seed": 0, "ate_m": 1.0, "front_end": "dense_flow", "rpe_t_m": 0.1, "rpe_r_deg": 0.2,
+        "t_err_percent": 3.0, "r_err_deg_per_100m": 2.0, "hint_error": 0.5, "trust": 0.9, "ms": 0.4,
+        "parameters": 500_000, "mb": 2.0}
 
 
 def test_finished_runs_are_found_again_in_the_order_of_the_table(tmp_path):
@@ -24,7 +29,7 @@ def test_finished_runs_are_found_again_in_the_order_of_the_table(tmp_path):
 def test_ways_of_learning_have_names_of_their_own():
     names = [ablate.label(*how) for how in ablate.ROWS]
     assert len(set(names)) == len(names)
-    assert {"student_only", "attentive", "aht+attentive", "aht+attentive:joint"} <= set(names)
+    assert {"student_only", "aht+attentive", "aht+attentive:joint", "attentive:quantile"} <= set(names)
 
 
 def test_the_interval_is_students_t():
@@ -38,3 +43,16 @@ def test_the_table_has_one_line_for_runs_that_differ_by_their_seed_alone():
     lines = ablate.markdown([*table, LINE | {"rate": 0.73}], "made up").splitlines()[6:]
     assert len(lines) == 2
     assert "| 2 | 0.1100 ± 0.1271 |" in lines[0] and "| 1 | 0.1000 |" in lines[1]
+
+
+def test_rows_of_another_teacher_are_not_put_beside_those_of_this_one(tmp_path, cache, capsys):
+    shape = NetworkSettings("dense_flow", ((2, 2, 8),), (16, 16), hint_layer=1)
+    network = untrained(shape, cache)
+    save(tmp_path / "teacher.safetensors", network, StudentSettings(network.settings))
+    row = tmp_path / "out" / "rows" / ablate.Row(*ablate.ROWS[0], 0.9295, 0).folder
+    row.mkdir(parents=True)
+    (row / "student.yaml").write_text("# teacher 0123\n")
+    assert cli.main(["ablate", "--teacher", str(tmp_path / "teacher.safetensors"), "--cache", str(cache.path),
+                     "--validation", str(cache.path), "--out", str(tmp_path / "out"), "--seeds", "1"]) == 2
+    assert "begun with another teacher" in capsys.readouterr().err
+    assert not (row / "log.txt").exists()

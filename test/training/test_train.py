@@ -176,6 +176,14 @@ def test_students_of_every_kind_come_out_as_files_that_drive(tmp_path, cache, va
     assert np.isfinite(motion).all() and (sigma > 0).all()
 
 
+def test_classes_of_a_student_are_those_of_its_teacher(tmp_path, cache, validation, teacher):
+    """Though it learns from motions that are spread otherwise than those its teacher learned from."""
+    assert distil(tmp_path, validation, cache, teacher, objective="soft_target", hint="none") == 0
+    networks = [load_network(file)[0] for file in (teacher, tmp_path / "student" / "student.safetensors")]
+    torch.testing.assert_close(networks[1].bin_values, networks[0].bin_values, rtol=0, atol=0)
+    assert untrained(STUDENT, validation).settings.bin_centre != networks[0].settings.bin_centre
+
+
 @pytest.mark.parametrize("stages", ["two", "joint"])
 def test_what_has_learned_leans_to_no_side(tmp_path, cache, validation, teacher, stages):
     assert distil(tmp_path, cache, validation, teacher, objective="attentive", hint="aht", stages=stages) == 0
