@@ -34,7 +34,7 @@ def test_errors_twice_as_large_are_not_taken_for_true(truthful):
 
 
 def test_true_rotations_that_err_by_half_a_degree_in_half_a_second_err_by_one_a_second():
-    """Or by less where there are two of them, to an image and on from it, and the true twist is their mean."""
+    """Or by less where there are two, to an image and on from it, and the true twist is their mean."""
     turns = geometry.from_motion(np.array([[0, 0, 0, 0, yaw, 0] for yaw in (0, 0.2, 0.6)]))
     estimates = [Estimate(k * 500_000_000, T, np.eye(6), np.zeros(6), np.eye(6), Status.TRACKING)
                  for k, T in enumerate(turns)]
