@@ -81,13 +81,10 @@ class Lag:
 
     def __init__(self, acceleration: np.ndarray):
         """acceleration (6,): one sigma, m/s^2 and rad/s^2, before any change was seen."""
-        self._variance = (acceleration * TWIST_S / 2)**2
-
-    @property
-    def variance(self) -> np.ndarray:
-        return np.maximum(self._variance, 0)
+        self.variance = (acceleration * TWIST_S / 2)**2
 
     def add(self, change: np.ndarray, error_variance: np.ndarray, elapsed_s: float) -> None:
         """A change (6,) between two twists with errors of this variance (6,), so long after the last one."""
         share = 1 - math.exp(-elapsed_s / LAG_S)
-        self._variance += share * ((change**2 - 2 * error_variance) / 4 - self._variance)
+        more = (change**2 - 2 * error_variance) / 4 - self.variance
+        self.variance = np.maximum(self.variance + share * more, 0)
