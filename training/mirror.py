@@ -22,10 +22,11 @@ from training.data.cache import PairCache
 
 def untrained(shape: NetworkSettings, cache: PairCache, like: NetworkSettings | None = None) -> PoseRegressor:
     """A symmetric network, its outputs scaled to the motions it is going to see, or as another's are."""
-    motions = np.concatenate([cache.motions, MIRROR_SIGNS * cache.motions])
-    spread, mean = (tuple(map(float, figure)) for figure in (motions.std(axis=0), motions.mean(axis=0)))
     if like is not None:
         spread, mean = like.motion_scale, like.bin_centre
+    else:
+        motions = np.concatenate([cache.motions, MIRROR_SIGNS * cache.motions])
+        spread, mean = (tuple(map(float, figure)) for figure in (motions.std(axis=0), motions.mean(axis=0)))
     network = PoseRegressor(replace(shape, motion_scale=spread, bin_centre=mean))
     symmetrise(network)
     with torch.no_grad():

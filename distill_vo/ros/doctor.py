@@ -23,8 +23,9 @@ def _ros() -> Iterator[Finding]:
                          "commands run and evaluate work without it.", "ROS")
     if finding.status == "ok":
         found = f"{os.environ.get('ROS_DISTRO', 'from wheels')}, {finding.found}"
-        finding = Finding("ROS", "ok", found)
-        if not hasattr(import_module("rclpy.subscription").Subscription, "CallbackType"):
+        if hasattr(import_module("rclpy.subscription").Subscription, "CallbackType"):
+            finding = Finding("ROS", "ok", found)
+        else:
             finding = Finding("ROS", "wrong", f"{found}, which does not tell when messages were received",
                               "Use ROS 2 Jazzy or newer; the commands run and evaluate work without it.")
     yield finding
